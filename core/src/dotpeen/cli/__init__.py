@@ -1,0 +1,5 @@
+"""The command line: `dotpeen [-r FILE] [--database-url URL] COMMAND`."""
+
+from dotpeen.cli.app import main
+
+__all__ = ["main"]

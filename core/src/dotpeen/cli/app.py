@@ -1,0 +1,85 @@
+"""The application: global options, the commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.console import Console
+
+from dotpeen import __version__
+from dotpeen.cli import check, db, demo, init, migrate, plugins
+from dotpeen.cli.context import Context
+from dotpeen.errors import DotpeenError
+
+app = typer.Typer(
+    name="dotpeen",
+    help="Give every record of a manufacturing database a permanent UUID, while the plant keeps running.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag
+    if value:
+        print(f"dotpeen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            "--registry", "-r", metavar="FILE", help="The registry. [env: DOTPEEN_REGISTRY; default: registry.toml]"
+        ),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            help="The database; without one the registry's, or the embedded PostgreSQL. [env: DOTPEEN_DATABASE_URL]",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    context.obj = Context(registry_file=registry, database_url=database_url)
+
+
+app.command("init")(init.init)
+app.command("check")(check.check)
+app.command("demo")(demo.demo)
+app.command("plugins")(plugins.plugins)
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(db.app, name="db")
+
+
+def main() -> None:
+    """Run the command line; errors made for people are printed without a traceback."""
+    try:
+        app()
+    except DotpeenError as error:
+        _report(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except psycopg.OperationalError as error:
+        _report(f"the connection to the database was lost: {' '.join(str(error).split())}", "run the command again")
+        sys.exit(1)
+    except psycopg.errors.InsufficientPrivilege as error:
+        _report(f"the database refused: {error.diag.message_primary}", "connect as a role that may do this")
+        sys.exit(1)
+
+
+def _report(message: str, hint: str | None) -> None:
+    console = Console(stderr=True)
+    console.print(f"Error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    if hint:
+        console.print(f"  → {hint}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,82 @@
+"""`dotpeen check`: hold the registry against the database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import typer
+from rich.table import Table as RichTable
+
+from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, current
+from dotpeen.conformance import Finding, conformance
+from dotpeen.database import Catalog, read_catalog
+from dotpeen.registry import Registry
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def check(
+    context: typer.Context,
+    *,
+    entity: EntityOption = None,
+    phase: PhaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the registry against the database: columns, keys, types, privileges. Changes nothing.
+
+    Ends with 0 when there is no error, 1 when there is one, 2 when the registry itself is wrong.
+    """
+    shared = current(context)
+    registry = shared.registry
+    entities = registry.select(phase=phase, names=tuple(entity or ()))
+    catalog = _read(shared, registry)
+    findings = conformance(registry, catalog, entities)
+    errors = sum(finding.level == "error" for finding in findings)
+    if as_json:
+        shared.print_json(
+            {
+                "file": registry.file,
+                "database": catalog.database,
+                "entities": [one.name for one in entities],
+                "ok": errors == 0,
+                "findings": [asdict(finding) for finding in findings],
+            }
+        )
+    else:
+        _print(shared, registry.file, catalog.database, len(entities), findings)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _read(shared: Context, registry: Registry) -> Catalog:
+    names = [one.table for one in registry.entities.values()]
+    with shared.connect("check") as connection:
+        catalog = read_catalog(connection, names)
+        if all(name in catalog.tables for name in names):
+            return catalog
+        # Only to say what a missing table may be called.
+        everything = read_catalog(connection)
+    return replace(catalog, tables={**everything.tables, **catalog.tables})
+
+
+def _print(shared: Context, file: str, database: str, entities: int, findings: list[Finding]) -> None:
+    if findings:
+        table = RichTable(title=None, show_lines=False, pad_edge=False)
+        table.add_column("level")
+        table.add_column("where", overflow="fold")
+        table.add_column("what", overflow="fold", ratio=1)
+        for finding in findings:
+            message = finding.message if finding.hint is None else f"{finding.message}\n→ {finding.hint}"
+            table.add_row(finding.level, f"{file}: {finding.key}", message, style=_STYLES[finding.level])
+        shared.out.print(table, markup=False, highlight=False)
+    errors = sum(finding.level == "error" for finding in findings)
+    others = len(findings) - errors
+    checked = f"{entities} {'entity' if entities == 1 else 'entities'} held against database {database}"
+    if errors:
+        what = f"{checked}: {errors} {'error' if errors == 1 else 'errors'}, {others} other findings."
+        shared.err.print(
+            f"{what} Correct {file} or the database and run it again.", markup=False, highlight=False
+        )
+    else:
+        rest = f"nothing wrong, {others} to know of" if others else "nothing to say against it"
+        shared.out.print(f"{checked}: {rest}. Next: dotpeen migrate plan", markup=False, highlight=False)

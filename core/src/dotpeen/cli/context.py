@@ -1,0 +1,87 @@
+"""What every command shares: the options before its name, consoles, the registry, the database."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+
+from dotpeen.database import Connection, connect, resolve_url
+from dotpeen.registry import Registry, load_registry
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to the question, for scripts.")]
+EntityOption = Annotated[
+    list[str] | None, typer.Option("--entity", "-e", metavar="NAME", help="Only this entity; may be repeated.")
+]
+PhaseOption = Annotated[int | None, typer.Option("--phase", metavar="N", help="Only the entities of this phase.")]
+
+
+@dataclass
+class Context:
+    """The options before the command's name, and what they lead to, opened when first asked for."""
+
+    registry_file: Path | None = None
+    database_url: str | None = None
+    out: Console = field(default_factory=Console)
+    err: Console = field(default_factory=lambda: Console(stderr=True))
+
+    @property
+    def registry_path(self) -> Path:
+        """The registry's file: `-r`, `DOTPEEN_REGISTRY` or `registry.toml` in the working directory."""
+        return self.registry_file or Path(os.environ.get("DOTPEEN_REGISTRY") or "registry.toml")
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry. Raises `ConfigurationError` when it is missing or wrong."""
+        return load_registry(self.registry_path)
+
+    @cached_property
+    def url(self) -> str:
+        """The database meant; starts the embedded server when it is the one."""
+        explicit = self.database_url or os.environ.get("DOTPEEN_DATABASE_URL")
+        registry_url = None if explicit else self.registry.database.url
+        return resolve_url(option=explicit, registry_url=registry_url)
+
+    def connect(self, purpose: str) -> Connection:
+        """Open a session to it."""
+        return connect(self.url, purpose=purpose)
+
+    def print_json(self, document: Any) -> None:
+        """Write one JSON document to standard output."""
+        print(json.dumps(to_jsonable_python(document), indent=2, ensure_ascii=False))
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something is undone or overwritten; ends the command unless the answer is yes."""
+        if yes:
+            return
+        if not self.err.is_terminal:
+            self.err.print(f"{question} Nobody can answer here: pass --yes to do it.", style="bold")
+            raise typer.Exit(2)
+        if not typer.confirm(question, err=True):
+            raise typer.Exit(1)
+
+
+def current(context: typer.Context) -> Context:
+    """Return the shared context of a Typer command."""
+    found = context.find_object(Context)
+    if found is None:
+        raise RuntimeError("the command was called without its group")
+    return found
+
+
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End the command with a message on standard error."""
+    Console(stderr=True).print(message, markup=False, highlight=False)
+    raise typer.Exit(code)
+
+

@@ -1,0 +1,3 @@
+"""stub"""
+import typer
+def demo(context: typer.Context) -> None: ...

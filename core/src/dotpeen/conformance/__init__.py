@@ -1,0 +1,6 @@
+"""Hold a registry against the database it describes: what is missing, of another type, or can't work."""
+
+from dotpeen.conformance.entities import conformance
+from dotpeen.conformance.finding import Finding, Level
+
+__all__ = ["Finding", "Level", "conformance"]

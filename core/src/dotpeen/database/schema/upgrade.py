@@ -1,0 +1,54 @@
+"""Bring schema `dotpeen` to the newest revision; any number of processes may try at once."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from dotpeen.database.connect import Connection, connect
+from dotpeen.errors import ConfigurationError
+
+_LOCK = "dotpeen schema"
+
+
+def is_installed(connection: Connection) -> bool:
+    """Tell whether the schema has been made in this database."""
+    row = connection.execute(
+        "SELECT pg_catalog.to_regclass('dotpeen.alembic_version') IS NOT NULL"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def upgrade(url: str) -> None:
+    """Create or upgrade schema `dotpeen`, in one transaction.
+
+    Raises `ConfigurationError` when the role may not create it.
+    """
+    with connect(url, purpose="schema") as connection:
+        connection.execute("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(%s, 0))", [_LOCK])
+        try:
+            # Asked first: IF NOT EXISTS needs the right to create, even where there is nothing to create.
+            row = connection.execute("SELECT pg_catalog.to_regnamespace('dotpeen') IS NULL").fetchone()
+            if row and row[0]:
+                connection.execute("CREATE SCHEMA dotpeen")
+        except psycopg.errors.InsufficientPrivilege:
+            raise ConfigurationError(
+                f"role {connection.info.user!r} may not create schema dotpeen in database {connection.info.dbname!r}",
+                hint=f"as the database's owner: GRANT CREATE ON DATABASE {connection.info.dbname} "
+                f"TO {connection.info.user}",
+            ) from None
+        # One session: SQLAlchemy is handed this connection, so that the lock and the work share a life.
+        connection.autocommit = False
+        connection.commit()
+        engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
+        with as_file(files("dotpeen.database.schema")) as folder, engine.connect() as alchemy:
+            config = Config()
+            config.set_main_option("script_location", str(folder))
+            config.attributes["connection"] = alchemy
+            command.upgrade(config, "head")
+            alchemy.commit()

@@ -1,0 +1,147 @@
+"""The ledger `dotpeen.issued`: before a column or sidecar goes, every UUID in it is written here, and none is missed.
+
+A trigger captures what changes meanwhile; batches copy what is there. Migrating again gives every record its UUID back.
+"""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+from psycopg import sql
+
+from dotpeen.database import Connection
+from dotpeen.migration import ranges
+from dotpeen.migration.events import Notify, RowsDone, RowsPlanned
+from dotpeen.migration.fill import Fill
+from dotpeen.migration.model import Lock, Stage, Step, Target
+from dotpeen.migration.ranges import Key
+from dotpeen.migration.sql import CAPTURE_TRIGGER, EntitySql, literal, render, table_identifier
+from dotpeen.registry import TableName
+
+BATCH_ROWS = 5000
+
+
+def capture(target: Target) -> list[Step]:
+    """Steps after which every new, changed or deleted row's UUID goes to the ledger at once."""
+    names = EntitySql(target)
+    present = any(trigger.name == CAPTURE_TRIGGER for trigger in target.table.triggers)
+    trigger = sql.SQL(
+        "CREATE TRIGGER {} AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
+    ).format(sql.Identifier(CAPTURE_TRIGGER), names.table, names.function("capture"))
+    enable = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(names.table, sql.Identifier(CAPTURE_TRIGGER))
+    return [
+        Step(target.entity.name, Stage.EXPAND, "capture function", target.table.name, render(_function(names))),
+        Step(
+            target.entity.name,
+            Stage.EXPAND,
+            "capture trigger",
+            target.table.name,
+            render(trigger, enable),
+            lock=Lock.SHARE_ROW_EXCLUSIVE,
+            done=present,
+        ),
+    ]
+
+
+def copy_column(connection: Connection, target: Target, notify: Notify) -> int:
+    """Copy the UUIDs of every row, batch by batch; returns how many rows were read."""
+    fill = Fill(target)
+    notify(RowsPlanned(target.entity.name, todo=target.table.estimated_rows, done=0))
+    total = 0
+    for unit in target.table.leaves:
+        lower: Key | None = None
+        bound = ranges.largest_key(connection, unit, fill.keys)
+        while bound is not None and lower != bound:
+            upper = ranges.key_after(connection, unit, fill.keys, lower, bound, BATCH_ROWS) or bound
+            started = time.monotonic()
+            rows = _copy_range(connection, fill, unit, lower, upper)
+            total += rows
+            notify(RowsDone(target.entity.name, rows, BATCH_ROWS, time.monotonic() - started))
+            lower = upper
+    return total
+
+
+def copy_sidecar(connection: Connection, target: Target) -> int:
+    """Copy what is in the sidecar and not yet current in the ledger."""
+    names = EntitySql(target)
+    entity = literal(target.entity.name)
+    with connection.transaction():
+        connection.execute(
+            sql.SQL(
+                "UPDATE dotpeen.issued AS l SET current = false FROM {} AS i WHERE l.entity = {} AND l.current"
+                " AND l.key = i.key AND l.uuid <> i.uuid"
+            ).format(names.sidecar, entity)
+        )
+        return connection.execute(
+            sql.SQL(
+                "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, true FROM {}"
+                " ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true"
+                " WHERE NOT issued.current OR issued.key <> excluded.key"
+            ).format(names.sidecar)
+        ).rowcount
+
+
+def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key | None, upper: Key) -> int:
+    names = fill.names
+    parts = {
+        "entity": literal(fill.target.entity.name),
+        "key": names.key("t"),
+        "column": names.column,
+        "unit": table_identifier(unit),
+        "within": fill.keys.within(lower, upper),
+    }
+    retire = sql.SQL(
+        "UPDATE dotpeen.issued AS l SET current = false FROM {unit} AS t WHERE {within} AND l.entity = {entity}"
+        " AND l.current AND l.key = {key} AND l.uuid <> t.{column}::uuid"
+    ).format(**parts)
+    # FOR KEY SHARE: the key that is written is the key the row has until we commit.
+    insert = sql.SQL(
+        "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT {entity}, s.key, s.uuid, true FROM"
+        " (SELECT {key} AS key, t.{column}::uuid AS uuid FROM {unit} AS t WHERE {within} AND t.{column} IS NOT NULL"
+        " FOR KEY SHARE OF t) AS s ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true"
+        " WHERE NOT issued.current OR issued.key <> excluded.key"
+    ).format(**parts)
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(retire)
+                return connection.execute(insert).rowcount
+        except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):
+            # The capture trigger wrote one of these keys between the two statements.
+            time.sleep(0.05)
+
+
+def _function(names: EntitySql) -> sql.Composed:
+    return sql.SQL(
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        "SET search_path = pg_catalog AS $dotpeen$\n"
+        "BEGIN\n"
+        "  IF TG_OP = 'DELETE' THEN\n"
+        "    INSERT INTO dotpeen.issued (entity, key, uuid, current)\n"
+        "      SELECT {entity}, {old_key}, OLD.{column}::uuid, false WHERE OLD.{column} IS NOT NULL\n"
+        "      ON CONFLICT (entity, uuid) DO UPDATE SET current = false;\n"
+        "    RETURN NULL;\n"
+        "  END IF;\n"
+        "  IF TG_OP = 'UPDATE' THEN\n"
+        "    IF {old_key} = {new_key} AND OLD.{column} IS NOT DISTINCT FROM NEW.{column} THEN\n"
+        "      RETURN NULL;\n"
+        "    END IF;\n"
+        "  END IF;\n"
+        "  IF NEW.{column} IS NULL THEN\n"
+        "    RETURN NULL;\n"
+        "  END IF;\n"
+        "  UPDATE dotpeen.issued SET current = false\n"
+        "    WHERE entity = {entity} AND key = {new_key} AND current AND uuid <> NEW.{column}::uuid;\n"
+        "  INSERT INTO dotpeen.issued (entity, key, uuid, current)\n"
+        "    VALUES ({entity}, {new_key}, NEW.{column}::uuid, true)\n"
+        "    ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true;\n"
+        "  RETURN NULL;\n"
+        "END\n$dotpeen$"
+    ).format(
+        function=names.function("capture"),
+        entity=literal(names.target.entity.name),
+        column=names.column,
+        old_key=names.key("old"),
+        new_key=names.key("new"),
+    )

@@ -1,0 +1,153 @@
+"""The migration as data: stages, steps, locks and the plan. Nothing here touches a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+from uuid import UUID
+
+from dotpeen.database import Table
+from dotpeen.registry import Entity, TableName
+
+
+class Stage(StrEnum):
+    """The five stages, in order."""
+
+    EXPAND = "expand"
+    BACKFILL = "backfill"
+    INDEX = "index"
+    ENFORCE = "enforce"
+    VERIFY = "verify"
+
+    @property
+    def position(self) -> int:
+        """0 for expand to 4 for verify."""
+        return list(Stage).index(self)
+
+
+class Lock(StrEnum):
+    """The strongest table lock a step takes (PostgreSQL documentation, 13.3.1)."""
+
+    NONE = "none"
+    ROW_EXCLUSIVE = "ROW EXCLUSIVE"
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @property
+    def blocks(self) -> str:
+        """What other sessions can't do while it is held."""
+        return {
+            Lock.NONE: "nothing",
+            Lock.ROW_EXCLUSIVE: "the rows of the current batch, for writers",
+            Lock.SHARE_UPDATE_EXCLUSIVE: "schema changes and VACUUM",
+            Lock.SHARE_ROW_EXCLUSIVE: "writes",
+            Lock.ACCESS_EXCLUSIVE: "reads and writes, for milliseconds",
+        }[self]
+
+
+Mode = Literal["transaction", "autocommit", "rows", "check"]
+"""How a step runs: its statements in one transaction, each on its own, row batches, or read-only checks."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing the migration does, with everything a reviewer asks about it."""
+
+    entity: str
+    stage: Stage
+    name: str
+    table: TableName
+    sql: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    lock: Lock = Lock.NONE
+    mode: Mode = "transaction"
+    long: bool = False
+    """Waits for other transactions or scans the table: its time grows with the data."""
+    done: bool = False
+    rows: int | None = None
+    seconds: float | None = None
+    """Estimated run time; None for a step of milliseconds."""
+    ignore_lock_timeout: bool = False
+    """Its waits block nobody (CREATE INDEX CONCURRENTLY waits for snapshots, not in the lock queue)."""
+
+
+@dataclass(frozen=True)
+class EntityState:
+    """What `dotpeen.entity` remembers of an entity's migration."""
+
+    entity: str
+    stage: Stage | None
+    """The last stage completed."""
+    before: dict[str, Any]
+    """What the table had before: `column`, `default`, `not_null`, `unique` (see `expand`)."""
+    rows_before: int | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """An entity held against its table: what the stages build their steps from."""
+
+    entity: Entity
+    table: Table
+    server_version: int
+    namespace: UUID | None = None
+    state: EntityState | None = None
+    sidecar: Table | None = None
+    """The entity's partition of `dotpeen.identity`, once it exists."""
+    restore: bool = False
+    """`dotpeen.issued` holds UUIDs of this entity from before a rollback."""
+    functions: frozenset[str] = field(default_factory=frozenset)
+    """Names of the functions in schema `dotpeen`."""
+    parts: Mapping[TableName, Table] = field(default_factory=dict)
+    """The tables below a partitioned one, leaves and those between."""
+    backfilled: bool = False
+    """Every row had a UUID when the backfill last ended."""
+    verified: bool = False
+    """The last verification passed."""
+
+    @property
+    def created_column(self) -> bool:
+        """Whether the column is ours to drop."""
+        return self.state is not None and not self.state.before.get("column", False)
+
+    @property
+    def completed_all(self) -> bool:
+        """Whether every stage was completed."""
+        return self.completed(Stage.VERIFY)
+
+    def completed(self, stage: Stage) -> bool:
+        """Whether the stage was completed, by what is remembered."""
+        return (
+            self.state is not None
+            and self.state.stage is not None
+            and self.state.stage.position >= stage.position
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something preflight noticed; an `error` keeps the migration from starting."""
+
+    level: Literal["error", "warning", "note"]
+    entity: str
+    subject: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a migration will do, and what preflight found."""
+
+    database: str
+    server_version: int
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def pending(self) -> tuple[Step, ...]:
+        """The steps that are not done yet."""
+        return tuple(step for step in self.steps if not step.done)

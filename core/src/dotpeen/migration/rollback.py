@@ -1,0 +1,163 @@
+"""Roll back, stage by stage, without losing a UUID that was issued; and the switch of the guard."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+from psycopg import sql
+
+from dotpeen.errors import ConfigurationError, DotpeenError
+from dotpeen.migration import journal, ledger, state
+from dotpeen.migration.events import StageCompleted
+from dotpeen.migration.locks import run_locked
+from dotpeen.migration.model import Lock, Stage, Target
+from dotpeen.migration.plan import REMOVE
+from dotpeen.migration.runner import Runner
+from dotpeen.migration.sql import GUARD_TRIGGER, EntitySql
+from dotpeen.migration.throttle import WORKER_PURPOSE
+from dotpeen.registry import Entity
+
+
+def down(runner: Runner, *, to: Stage | None = None) -> dict[str, int]:
+    """Undo every stage after `to` (None: all), last entity first.
+
+    Returns, per entity whose column or sidecar went, how many UUIDs the ledger keeps. Can be killed and run again.
+    """
+    kept = {}
+    for entity in reversed(runner.entities):
+        with runner.alone(entity):
+            target = runner.target(entity)
+            if target.state is None:
+                continue
+            _refuse_while_filling(runner, entity)
+            for stage in reversed(Stage):
+                if to is None or stage.position > to.position:
+                    _undo(runner, entity, stage)
+            if to is None:
+                kept[entity.name] = _ledger_size(runner, entity)
+    return kept
+
+
+def switch_guard(runner: Runner, entity: Entity, *, on: bool, reason: str) -> None:
+    """Turn the guard of an entity's UUIDs on or off; the journal keeps who, when and why."""
+    target = runner.target(entity)
+    sidecar = entity.uuid.storage == "sidecar"
+    table = target.sidecar if sidecar else target.table
+    if table is None or not any(trigger.name == GUARD_TRIGGER for trigger in table.triggers):
+        raise ConfigurationError(f"{entity.name} has no guard yet", hint="it comes with `dotpeen migrate up`")
+    statement = sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
+        EntitySql(target).sidecar if sidecar else EntitySql(target).table,
+        sql.SQL("ENABLE ALWAYS" if on else "DISABLE"),
+        sql.Identifier(GUARD_TRIGGER),
+    )
+
+    def work(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        connection.execute(statement)
+        journal.record(
+            connection,
+            "guard on" if on else "guard off",
+            outcome="noted",
+            entity=entity.name,
+            statements=(statement.as_string(),),
+            lock=Lock.SHARE_ROW_EXCLUSIVE,
+            detail={"reason": reason},
+        )
+
+    run_locked(
+        runner.connection,
+        table.name,
+        Lock.SHARE_ROW_EXCLUSIVE,
+        work,
+        settings=runner.registry.migration,
+        watch=runner.watch,
+        tell=lambda reason: None,
+    )
+
+
+def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
+    connection = runner.connection
+    target = runner.target(entity)
+    if stage is Stage.VERIFY:
+        connection.execute("UPDATE dotpeen.entity SET verified_at = NULL WHERE name = %s", [entity.name])
+    elif stage is Stage.BACKFILL:
+        # The UUIDs stay; only the bookkeeping goes, so that a later backfill looks at every row again.
+        with connection.transaction():
+            connection.execute("DELETE FROM dotpeen.backfill WHERE entity = %s", [entity.name])
+            connection.execute("DELETE FROM dotpeen.worker WHERE entity = %s", [entity.name])
+    elif stage is Stage.EXPAND:
+        _keep_issued(runner, target)
+        _run(runner, entity, stage)
+        state.forget(connection, entity.name)
+        runner.notify(StageCompleted(entity.name, stage))
+        return
+    else:
+        _run(runner, entity, stage)
+    previous = list(Stage)[stage.position - 1]
+    state.set_stage(connection, entity.name, previous)
+    runner.notify(StageCompleted(entity.name, stage))
+
+
+def _run(runner: Runner, entity: Entity, stage: Stage) -> None:
+    target = runner.target(entity)
+    if stage is Stage.EXPAND and entity.uuid.storage == "sidecar":
+        # Issuing ends first; what was issued until then is copied; then the partition goes.
+        steps = REMOVE[stage](target)
+        for step in steps:
+            if step.name == "drop sidecar partition":
+                ledger.copy_sidecar(runner.connection, runner.target(entity))
+            if not step.done:
+                runner.execute(step)
+        return
+    for step in REMOVE[stage](target):
+        if step.done:
+            continue
+        try:
+            runner.execute(step)
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise DotpeenError(
+                f"{entity.name}: {error.diag.message_primary}: {error.diag.message_detail}",
+                hint="drop or change what depends on the UUID column first; then run `dotpeen migrate down` again",
+            ) from None
+
+
+def _keep_issued(runner: Runner, target: Target) -> None:
+    column = target.table.columns.get(target.entity.uuid.column)
+    if target.entity.uuid.storage == "sidecar":
+        if target.sidecar is not None:
+            ledger.copy_sidecar(runner.connection, target)
+        return
+    if column is None or not target.created_column:
+        return
+    started = time.monotonic()
+    for step in ledger.capture(target):
+        if not step.done:
+            runner.execute(step)
+    rows = ledger.copy_column(runner.connection, target, runner.notify)
+    journal.record(
+        runner.connection,
+        "copy issued UUIDs to the ledger",
+        entity=target.entity.name,
+        stage=Stage.EXPAND,
+        rows=rows,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _refuse_while_filling(runner: Runner, entity: Entity) -> None:
+    rows = runner.connection.execute(
+        "SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = %s",
+        [f"dotpeen {WORKER_PURPOSE} {entity.name}"[:63]],
+    ).fetchall()
+    if rows:
+        raise DotpeenError(
+            f"{entity.name}: {len(rows)} workers are filling it (backend pids {', '.join(str(r[0]) for r in rows)})",
+            hint="end them first: dotpeen migrate stop",
+        )
+
+
+def _ledger_size(runner: Runner, entity: Entity) -> int:
+    row = runner.connection.execute(
+        "SELECT count(*) FROM dotpeen.issued WHERE entity = %s", [entity.name]
+    ).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,292 @@
+"""Run the migration forward: stage by stage, each idempotent, shared with the same command running elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psycopg
+
+from dotpeen.conformance import conformance
+from dotpeen.database import Catalog, Connection, connect
+from dotpeen.database.schema import upgrade
+from dotpeen.errors import DotpeenError, PreflightError
+from dotpeen.migration import backfill, journal, state
+from dotpeen.migration.events import Event, Notify, StageCompleted, StepFinished, StepStarted, Waiting, ignore
+from dotpeen.migration.locks import BlockerWatch, LockTimes, run_alone, run_locked
+from dotpeen.migration.model import Finding, Lock, Plan, Stage, Step, Target
+from dotpeen.migration.plan import APPLY, make_plan, require_sound
+from dotpeen.migration.throttle import Throttle, Window
+from dotpeen.migration.verification import Check, verify
+from dotpeen.registry import Entity, Registry
+
+_ATTEMPTS = 5
+"""How often a concurrent build is begun again after a deadlock or a cancelled statement."""
+
+
+class Runner:
+    """Plans, runs and verifies the migration of some entities. A context manager: it owns two sessions."""
+
+    def __init__(self, url: str, registry: Registry, entities: Sequence[Entity], *, notify: Notify = ignore) -> None:
+        self.url = url
+        self.registry = registry
+        self.entities = tuple(entities)
+        self.notify = notify
+        self.connection = connect(url, purpose="migrate")
+        self.watch = BlockerWatch(url)
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.watch.close()
+        self.connection.close()
+
+    def plan(self, *, to: Stage = Stage.VERIFY) -> Plan:
+        """Plan, with everything that conformance and preflight find; changes nothing."""
+        catalog, targets = state.load_targets(self.connection, self.registry, self.entities)
+        findings = tuple(
+            Finding(f.level, f.entity, f.key, f.message, f.hint)
+            for f in conformance(self.registry, self._whole(catalog, targets), self.entities)
+        )
+        broken = {f.entity for f in findings if f.level == "error"}
+        sound = {name: target for name, target in targets.items() if target is not None and name not in broken}
+        return make_plan(self.connection, catalog, sound, to=to, findings=findings)
+
+    def up(self, *, to: Stage = Stage.VERIFY, workers: int = 1, window: Window | None = None) -> list[Check]:
+        """Bring every entity to a stage; returns the checks if that is verify.
+
+        Safe to run again at any time, and at the same time elsewhere. Raises `PreflightError` before anything
+        is changed, `MigrationStoppedError` when asked to stop.
+        """
+        require_sound(self.plan(to=to))
+        upgrade(self.url)
+        with Throttle(self.url, self.registry.migration, window=window) as throttle:
+            for entity in self.entities:
+                for stage in Stage:
+                    if stage.position <= min(to.position, Stage.ENFORCE.position):
+                        self._bring(entity, stage, workers=workers, throttle=throttle)
+        return self.verify() if to is Stage.VERIFY else []
+
+    def verify(self) -> list[Check]:
+        """Check every entity and remember which passed."""
+        targets = [self.target(entity) for entity in self.entities]
+        started = time.monotonic()
+        checks = verify(self.connection, targets, lambda check: None)
+        for target in targets:
+            failed = [c for c in checks if c.entity in ("", target.entity.name) and c.outcome == "failed"]
+            if target.state is None:
+                continue
+            if not failed and target.completed(Stage.ENFORCE):
+                self.connection.execute(
+                    "UPDATE dotpeen.entity SET verified_at = pg_catalog.clock_timestamp(), stage = 'verify'"
+                    " WHERE name = %s",
+                    [target.entity.name],
+                )
+                self.notify(StageCompleted(target.entity.name, Stage.VERIFY))
+            journal.record(
+                self.connection,
+                "verify",
+                outcome="failed" if failed else "done",
+                entity=target.entity.name,
+                stage=Stage.VERIFY,
+                seconds=time.monotonic() - started,
+                detail={c.name: [c.outcome, c.detail] for c in checks if c.entity == target.entity.name},
+            )
+        return checks
+
+    def target(self, entity: Entity) -> Target:
+        """Hold an entity against its table as it is now."""
+        _, targets = state.load_targets(self.connection, self.registry, [entity])
+        target = targets[entity.name]
+        if target is None:
+            raise PreflightError(f"{entity.name}: table {entity.table} is gone")
+        return target
+
+    @contextmanager
+    def alone(self, entity: Entity) -> Iterator[None]:
+        """Keep the same command elsewhere off this entity's schema; waits until it is our turn."""
+        key = f"dotpeen {entity.name}"
+        told = False
+        while not self._one("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%s, 0))", [key]):
+            if not told:
+                self.notify(Waiting(entity.name, "another `dotpeen migrate` works on its schema"))
+                told = True
+            time.sleep(0.2)
+        if told:
+            self.notify(Waiting(entity.name, None))
+        try:
+            yield
+        finally:
+            if not self.connection.closed:
+                self.connection.execute(
+                    "SELECT pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(%s, 0))", [key]
+                )
+
+    def execute(self, step: Step) -> None:
+        """Run one step, journal it, and tell about it."""
+        self.notify(StepStarted(step))
+        started = time.monotonic()
+        try:
+            times = self._run(step)
+        except (psycopg.Error, DotpeenError) as error:
+            if not self.connection.closed and not self.connection.broken:
+                journal.record(
+                    self.connection,
+                    step.name,
+                    outcome="failed",
+                    entity=step.entity,
+                    stage=step.stage,
+                    statements=step.sql,
+                    seconds=time.monotonic() - started,
+                    lock=step.lock,
+                    detail={"error": str(error)},
+                )
+            raise
+        seconds = time.monotonic() - started
+        wait, held = (times.waited, times.held) if times else (None, None)
+        self.notify(StepFinished(step, seconds, lock_wait=wait, lock_held=held))
+
+    def _bring(self, entity: Entity, stage: Stage, *, workers: int, throttle: Throttle) -> None:
+        if stage is Stage.BACKFILL:
+            self._backfill(entity, workers=workers, throttle=throttle)
+            return
+        with self.alone(entity):
+            target = self.target(entity)
+            if stage is Stage.EXPAND:
+                state.register(self.connection, target)
+                target = self.target(entity)
+            for step in APPLY[stage](target):
+                if not step.done:
+                    self.execute(step)
+            self._complete(entity, stage)
+
+    def _backfill(self, entity: Entity, *, workers: int, throttle: Throttle) -> None:
+        while True:
+            with self.alone(entity):
+                target = self.target(entity)
+                if target.completed(Stage.BACKFILL):
+                    return
+                started = time.monotonic()
+                backfill.prepare(self.connection, target)
+                if backfill.is_finished(self.connection, target) and backfill.finish_pass(self.connection, target):
+                    self._finish_backfill(entity)
+                    return
+            (step,) = APPLY[Stage.BACKFILL](target)
+            self.notify(StepStarted(step))
+            backfill.run(
+                self.url, target, self.registry.migration, workers=workers, throttle=throttle, notify=self.notify
+            )
+            self.notify(StepFinished(step, time.monotonic() - started))
+
+    def _finish_backfill(self, entity: Entity) -> None:
+        row = self.connection.execute(
+            "SELECT rows_done, extract(epoch FROM pg_catalog.clock_timestamp() - started_at)::float8"
+            " FROM dotpeen.progress WHERE entity = %s",
+            [entity.name],
+        ).fetchone()
+        journal.record(
+            self.connection,
+            "backfill",
+            entity=entity.name,
+            stage=Stage.BACKFILL,
+            rows=row[0] if row else None,
+            seconds=row[1] if row else None,
+        )
+        self._complete(entity, Stage.BACKFILL)
+
+    def _complete(self, entity: Entity, stage: Stage) -> None:
+        target = self.target(entity)
+        if not target.completed(stage):
+            state.set_stage(self.connection, entity.name, stage)
+        self.notify(StageCompleted(entity.name, stage))
+
+    def _run(self, step: Step) -> LockTimes | None:
+        def tell(reason: str | None) -> None:
+            self.notify(Waiting(step.entity, reason))
+
+        if step.mode == "autocommit":
+            self._run_autocommit(step, tell)
+            return None
+        if step.lock is Lock.NONE:
+            with self.connection.transaction():
+                for statement in step.sql:
+                    self.connection.execute(statement.encode())
+                self._record(step)
+            return None
+        entry = 0
+
+        def work(connection: Connection) -> None:
+            nonlocal entry
+            for statement in step.sql:
+                connection.execute(statement.encode())
+            entry = self._record(step)
+
+        started = time.monotonic()
+        times = run_locked(
+            self.connection,
+            step.table,
+            step.lock,
+            work,
+            settings=self.registry.migration,
+            watch=self.watch,
+            tell=tell,
+            only=step.stage is Stage.INDEX,
+        )
+        journal.complete(
+            self.connection,
+            entry,
+            seconds=time.monotonic() - started,
+            lock_wait=times.waited,
+            lock_held=times.held,
+            attempts=times.attempts,
+        )
+        return times
+
+    def _run_autocommit(self, step: Step, tell: object) -> None:
+        started = time.monotonic()
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                run_alone(self.connection, step.sql, watch=self.watch, tell=tell)  # type: ignore[arg-type]
+                break
+            except psycopg.errors.UniqueViolation as error:
+                raise DotpeenError(
+                    f"{step.entity}: the unique index can't be built: {error.diag.message_detail}",
+                    hint="a writer put the same UUID into two rows since preflight; correct one and run `migrate up`",
+                ) from None
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+                if attempt == _ATTEMPTS:
+                    raise
+                step = self._again(step)
+        self._record(step, seconds=time.monotonic() - started)
+
+    def _again(self, step: Step) -> Step:
+        """Look at the catalog anew: what failed may have left an invalid index to drop first."""
+        entity = self.registry.entities[step.entity]
+        renewed = [s for s in APPLY[step.stage](self.target(entity)) if s.table == step.table and s.mode == step.mode]
+        return renewed[0] if renewed else step
+
+    def _record(self, step: Step, *, seconds: float | None = None) -> int:
+        return journal.record(
+            self.connection,
+            step.name,
+            entity=step.entity,
+            stage=step.stage,
+            statements=step.sql,
+            lock=step.lock,
+            seconds=seconds,
+        )
+
+    def _whole(self, catalog: Catalog, targets: dict[str, Target | None]) -> Catalog:
+        """For "did you mean": all tables, when one is missing."""
+        from dotpeen.database import read_catalog
+
+        return catalog if all(targets.values()) else read_catalog(self.connection)
+
+    def _one(self, query: str, parameters: list[object]) -> bool:
+        row = self.connection.execute(query.encode(), parameters).fetchone()
+        return bool(row and row[0])
+
+
+__all__ = ["Event", "Runner"]

@@ -1,0 +1,192 @@
+"""SQL of one entity: its names, its key as text, and how it makes a UUID. Composed and quoted, never formatted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from psycopg import sql
+
+from dotpeen.migration.model import Target
+from dotpeen.registry import TableName
+
+FILL_TRIGGER: Final = "zz_dotpeen_fill"
+GUARD_TRIGGER: Final = "zz_dotpeen_guard"
+CAPTURE_TRIGGER: Final = "zz_dotpeen_capture"
+"""Triggers of one kind fire in alphabetical order: `zz_` sees what the application's own triggers made of a row."""
+SIDECAR_TRIGGERS: Final = (
+    "zz_dotpeen_issue",
+    "zz_dotpeen_rekey",
+    "zz_dotpeen_retire",
+    "zz_dotpeen_retire_all",
+)
+SCHEMA: Final = "dotpeen"
+
+
+def render(*parts: sql.Composable) -> tuple[str, ...]:
+    """Turn composed statements into text."""
+    return tuple(part.as_string() for part in parts)
+
+
+def literal(value: str) -> sql.Literal:
+    """Quote a text as an SQL literal."""
+    return sql.Literal(value)
+
+
+def table_identifier(name: TableName) -> sql.Identifier:
+    """Quote a table's qualified name."""
+    return sql.Identifier(name.schema, name.name)
+
+
+def shortened(name: str) -> str:
+    """Cut a name to PostgreSQL's 63 bytes, never in the middle of a character."""
+    return name.encode()[:63].decode(errors="ignore")
+
+
+@dataclass(frozen=True)
+class EntitySql:
+    """Builds the expressions that name and fill an entity's UUID."""
+
+    target: Target
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The entity's table."""
+        return table_identifier(self.target.table.name)
+
+    @property
+    def column(self) -> sql.Identifier:
+        """The UUID column."""
+        return sql.Identifier(self.target.entity.uuid.column)
+
+    @property
+    def sidecar(self) -> sql.Identifier:
+        """The entity's partition of `dotpeen.identity`."""
+        return sql.Identifier(SCHEMA, self.sidecar_name)
+
+    @property
+    def sidecar_name(self) -> str:
+        """Its name."""
+        return f"identity_{self.target.entity.name}"
+
+    def function_name(self, purpose: str) -> str:
+        """Name of the entity's trigger function in schema `dotpeen`."""
+        return f"{purpose}_{self.target.entity.name}"
+
+    def function(self, purpose: str) -> sql.Identifier:
+        """The entity's trigger function."""
+        return sql.Identifier(SCHEMA, self.function_name(purpose))
+
+    @property
+    def index_name(self) -> str:
+        """`<table>_<column>_key`, the name PostgreSQL and Prisma both give a unique constraint."""
+        return self.index_name_for(self.target.table.name.name)
+
+    def index_name_for(self, table: str) -> str:
+        """The unique index's name on a table or partition, shortened as PostgreSQL would."""
+        return shorten_pair(table, self.target.entity.uuid.column, "key")
+
+    @property
+    def not_null_name(self) -> str:
+        """Name of the temporary CHECK (before PostgreSQL 18) or of the NOT NULL constraint."""
+        return shorten_pair(self.target.table.name.name, self.target.entity.uuid.column, "not_null")
+
+    @property
+    def format_name(self) -> str:
+        """Name of the CHECK that keeps a text column to the canonical form."""
+        return shorten_pair(self.target.table.name.name, self.target.entity.uuid.column, "uuid")
+
+    def key(self, alias: str) -> sql.Composed:
+        """The primary key as one text, the same on every server: what ledgers and sidecars are keyed by."""
+        return key_expression(alias, self.target.entity.primary_key, self._types())
+
+    def fresh(self, alias: str) -> sql.Composable:
+        """An expression for a new UUID of type `uuid`; `alias` names the row that version 5 derives it from."""
+        version = self.target.entity.uuid.version
+        if version == 4:
+            return sql.SQL("pg_catalog.gen_random_uuid()")
+        if version == 7:
+            native = self.target.server_version >= 180000
+            return sql.SQL("pg_catalog.uuidv7()" if native else "dotpeen.uuid_v7()")
+        return sql.SQL("dotpeen.uuid_v5({namespace}::uuid, {name})").format(
+            namespace=literal(str(entity_namespace(self.target))),
+            name=business_name(alias, self.target.entity.business_id, self._types()),
+        )
+
+    def typed(self, expression: sql.Composable) -> sql.Composable:
+        """The expression in the column's type."""
+        if self.target.entity.uuid.type == "text":
+            return sql.SQL("({})::text").format(expression)
+        return expression
+
+    @property
+    def default(self) -> sql.Composable | None:
+        """The column's default for new rows.
+
+        None where the fill trigger does it alone: version 5 needs the row, and a default on a text
+        column is what Prisma takes for drift (`String @default(uuid())` makes no database default).
+        """
+        uuid = self.target.entity.uuid
+        if uuid.type == "text" or uuid.version == 5:
+            return None
+        return self.fresh("")
+
+    def _types(self) -> dict[str, str]:
+        return {name: column.type for name, column in self.target.table.columns.items()}
+
+
+def entity_namespace(target: Target) -> object:
+    """The version 5 namespace of an entity: uuid5(site namespace, entity name)."""
+    from uuid import uuid5
+
+    if target.namespace is None:
+        raise ValueError("version 5 without a namespace: the registry does not allow it")
+    return uuid5(target.namespace, target.entity.name)
+
+
+def key_expression(alias: str, columns: Sequence[str], types: dict[str, str]) -> sql.Composed:
+    """One column: its text. Several: a JSON array of their texts."""
+    texts = [_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
+    if len(texts) == 1:
+        return sql.Composed([texts[0]])
+    return sql.SQL("pg_catalog.jsonb_build_array({})::text").format(sql.SQL(", ").join(texts))
+
+
+def business_name(alias: str, columns: Sequence[str], types: dict[str, str]) -> sql.Composable:
+    """The business identifier as one text; parts of a composite one are joined by `:`, `%` and `:` escaped."""
+    texts = [_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
+    if len(texts) == 1:
+        return texts[0]
+    escaped = [
+        sql.SQL("pg_catalog.replace(pg_catalog.replace({}, {}, {}), ':', {})").format(
+            text, *(sql.Literal(escape) for escape in ("%", "%25", "%3A"))
+        )
+        for text in texts
+    ]
+    return sql.SQL("({})").format(sql.SQL(" || ':' || ").join(escaped))
+
+
+def _text(column: sql.Composable, type_name: str) -> sql.Composable:
+    # A date's text depends on the session's DateStyle and TimeZone; keys must not.
+    if type_name.startswith("timestamp") and type_name.endswith("with time zone"):
+        return sql.SQL("pg_catalog.to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')").format(column)
+    if type_name.startswith("timestamp"):
+        return sql.SQL("pg_catalog.to_char({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')").format(column)
+    if type_name == "date":
+        return sql.SQL("pg_catalog.to_char({}, 'YYYY-MM-DD')").format(column)
+    if type_name == "bytea":
+        return sql.SQL("pg_catalog.encode({}, 'hex')").format(column)
+    return sql.SQL("{}::text").format(column)
+
+
+def shorten_pair(table: str, column: str, suffix: str) -> str:
+    """Join the parts of an index or constraint name within 63 bytes, as PostgreSQL's makeObjectName does."""
+    room = 63 - len(suffix.encode()) - 2
+    first, second = table.encode(), column.encode()
+    while len(first) + len(second) > room:
+        if len(first) > len(second):
+            first = first[:-1]
+        else:
+            second = second[:-1]
+    return f"{first.decode(errors='ignore')}_{second.decode(errors='ignore')}_{suffix}"

@@ -1,0 +1,190 @@
+"""Sidecar storage: the UUIDs of a table whose columns may not change live in a partition of `dotpeen.identity`.
+
+Triggers on the table issue, re-key and retire identities; the table itself keeps its shape.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from dotpeen.migration.model import Lock, Stage, Step, Target
+from dotpeen.migration.sql import SIDECAR_TRIGGERS, EntitySql, literal, render
+
+_FUNCTIONS = ("issue", "rekey", "retire", "retire_all")
+
+
+def expand(target: Target) -> list[Step]:
+    """Make the partition, then the triggers."""
+    names = EntitySql(target)
+    present = {trigger.name for trigger in target.table.triggers}
+    missing = [trigger for trigger in SIDECAR_TRIGGERS if trigger not in present]
+    partition = Step(
+        entity=target.entity.name,
+        stage=Stage.EXPAND,
+        name="sidecar partition",
+        table=target.table.name,
+        sql=render(*_partition(names)),
+        undo=render(sql.SQL("DROP TABLE {}").format(names.sidecar)),
+        done=target.sidecar is not None,
+    )
+    functions = Step(
+        entity=target.entity.name,
+        stage=Stage.EXPAND,
+        name="trigger functions",
+        table=target.table.name,
+        sql=render(_issue(names), _rekey(names), _retire(names), _retire_all(names)),
+        undo=render(*(sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(p)) for p in _FUNCTIONS)),
+        done=all(names.function_name(purpose) in target.functions for purpose in _FUNCTIONS),
+    )
+    triggers = Step(
+        entity=target.entity.name,
+        stage=Stage.EXPAND,
+        name="triggers that issue, re-key and retire",
+        table=target.table.name,
+        sql=render(*(part for trigger in missing for part in _trigger(names, trigger))),
+        undo=render(*(_drop(names, trigger) for trigger in reversed(missing))),
+        lock=Lock.SHARE_ROW_EXCLUSIVE,
+        done=not missing,
+    )
+    return [partition, functions, triggers]
+
+
+def remove(target: Target) -> list[Step]:
+    """Drop triggers, functions and, once its UUIDs are in the ledger, the partition."""
+    names = EntitySql(target)
+    present = [trigger.name for trigger in target.table.triggers if trigger.name in SIDECAR_TRIGGERS]
+    steps = [
+        Step(
+            entity=target.entity.name,
+            stage=Stage.EXPAND,
+            name="drop triggers",
+            table=target.table.name,
+            sql=render(*(_drop(names, trigger) for trigger in present)),
+            lock=Lock.ACCESS_EXCLUSIVE,
+            done=not present,
+        )
+    ]
+    functions = [purpose for purpose in _FUNCTIONS if names.function_name(purpose) in target.functions]
+    if functions:
+        drop = [sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(purpose)) for purpose in functions]
+        steps.append(
+            Step(
+                entity=target.entity.name,
+                stage=Stage.EXPAND,
+                name="drop trigger functions",
+                table=target.table.name,
+                sql=render(*drop),
+            )
+        )
+    if target.sidecar is not None:
+        steps.append(
+            Step(
+                entity=target.entity.name,
+                stage=Stage.EXPAND,
+                name="drop sidecar partition",
+                table=target.table.name,
+                sql=render(sql.SQL("DROP TABLE {}").format(names.sidecar)),
+            )
+        )
+    return steps
+
+
+def _partition(names: EntitySql) -> list[sql.Composable]:
+    # Made alone and then attached: CREATE ... PARTITION OF would lock dotpeen.identity, and with it every lookup.
+    entity = literal(names.target.entity.name)
+    return [
+        sql.SQL("CREATE TABLE {} (LIKE dotpeen.identity INCLUDING DEFAULTS)").format(names.sidecar),
+        sql.SQL("ALTER TABLE {} ADD CHECK (entity = {}), ADD PRIMARY KEY (entity, key)").format(names.sidecar, entity),
+        sql.SQL(
+            "CREATE TRIGGER zz_dotpeen_guard BEFORE UPDATE ON {} FOR EACH ROW "
+            "WHEN (NEW.uuid IS DISTINCT FROM OLD.uuid) EXECUTE FUNCTION dotpeen.refuse_uuid_change({}, 'uuid')"
+        ).format(names.sidecar, entity),
+        sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER zz_dotpeen_guard").format(names.sidecar),
+        sql.SQL("ALTER TABLE dotpeen.identity ATTACH PARTITION {} FOR VALUES IN ({})").format(names.sidecar, entity),
+    ]
+
+
+def _function(names: EntitySql, purpose: str, body: sql.Composable) -> sql.Composed:
+    # SECURITY DEFINER: the plant's roles have no rights in schema dotpeen.
+    return sql.SQL(
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+        "SET search_path = pg_catalog AS $dotpeen$\nBEGIN\n{body}\nEND\n$dotpeen$"
+    ).format(function=names.function(purpose), body=body)
+
+
+def _partitioned(names: EntitySql) -> bool:
+    # Transition tables don't reach rows inserted straight into a partition; row triggers do.
+    return names.target.table.kind == "partitioned"
+
+
+def _issue(names: EntitySql) -> sql.Composed:
+    insert = sql.SQL("  INSERT INTO {sidecar} (entity, key, uuid) ").format(sidecar=names.sidecar)
+    entity = literal(names.target.entity.name)
+    if _partitioned(names):
+        body = sql.SQL("{}VALUES ({}, {}, {}) ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;").format(
+            insert, entity, names.key("new"), names.fresh("new")
+        )
+    else:
+        body = sql.SQL("{}SELECT {}, {}, {} FROM issued_rows AS r ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;")
+        body = body.format(insert, entity, names.key("r"), names.fresh("r"))
+    return _function(names, "issue", body)
+
+
+def _rekey(names: EntitySql) -> sql.Composed:
+    body = sql.SQL("  UPDATE {} SET key = {} WHERE entity = {} AND key = {};\n  RETURN NEW;").format(
+        names.sidecar, names.key("new"), literal(names.target.entity.name), names.key("old")
+    )
+    return _function(names, "rekey", body)
+
+
+def _retired(names: EntitySql, condition: sql.Composable) -> sql.Composed:
+    # A key used again after a delete is another record: it must not inherit the UUID.
+    return sql.SQL(
+        "  WITH gone AS (DELETE FROM {} AS i {} RETURNING i.entity, i.key, i.uuid)\n"
+        "  INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, false FROM gone\n"
+        "  ON CONFLICT (entity, uuid) DO NOTHING;\n  RETURN NULL;"
+    ).format(names.sidecar, condition)
+
+
+def _retire(names: EntitySql) -> sql.Composed:
+    entity = literal(names.target.entity.name)
+    if _partitioned(names):
+        condition = sql.SQL("WHERE i.entity = {} AND i.key = {}").format(entity, names.key("old"))
+    else:
+        condition = sql.SQL("USING retired_rows AS r WHERE i.entity = {} AND i.key = {}").format(
+            entity, names.key("r")
+        )
+    return _function(names, "retire", _retired(names, condition))
+
+
+def _retire_all(names: EntitySql) -> sql.Composed:
+    condition = sql.SQL("WHERE i.entity = {}").format(literal(names.target.entity.name))
+    return _function(names, "retire_all", _retired(names, condition))
+
+
+def _trigger(names: EntitySql, trigger: str) -> list[sql.Composable]:
+    changed = sql.SQL(" OR ").join(
+        sql.SQL("OLD.{c} IS DISTINCT FROM NEW.{c}").format(c=sql.Identifier(name))
+        for name in names.target.entity.primary_key
+    )
+    rows = _partitioned(names)
+    event = {
+        "zz_dotpeen_issue": sql.SQL("AFTER INSERT ON {table} FOR EACH ROW")
+        if rows
+        else sql.SQL("AFTER INSERT ON {table} REFERENCING NEW TABLE AS issued_rows FOR EACH STATEMENT"),
+        "zz_dotpeen_rekey": sql.SQL("BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({changed})"),
+        "zz_dotpeen_retire": sql.SQL("AFTER DELETE ON {table} FOR EACH ROW")
+        if rows
+        else sql.SQL("AFTER DELETE ON {table} REFERENCING OLD TABLE AS retired_rows FOR EACH STATEMENT"),
+        "zz_dotpeen_retire_all": sql.SQL("AFTER TRUNCATE ON {table} FOR EACH STATEMENT"),
+    }[trigger].format(table=names.table, changed=changed)
+    return [
+        sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
+            sql.Identifier(trigger), event, names.function(trigger.removeprefix("zz_dotpeen_"))
+        ),
+        sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(names.table, sql.Identifier(trigger)),
+    ]
+
+
+def _drop(names: EntitySql, trigger: str) -> sql.Composed:
+    return sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger), names.table)

@@ -1,0 +1,289 @@
+"""Verify: prove that every record has exactly one UUID, that none was lost, and that lookups use the index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+from psycopg import sql
+
+from dotpeen.database import Connection
+from dotpeen.identifiers import CANONICAL_UUID_SQL
+from dotpeen.migration.fill import Fill
+from dotpeen.migration.model import Target
+from dotpeen.migration.sql import FILL_TRIGGER, GUARD_TRIGGER, SIDECAR_TRIGGERS, EntitySql, literal
+from dotpeen.migration.stages import enforce, index
+
+LOOKUPS = 100
+LOOKUP_LIMIT_SECONDS = 0.1
+"""What the migration plan promises: a record by UUID in under 100 ms."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check."""
+
+    entity: str
+    name: str
+    outcome: Literal["ok", "failed", "note"]
+    detail: str
+    seconds: float
+
+
+Result = tuple[Literal["ok", "failed", "note"], str]
+
+
+def verify(connection: Connection, targets: Sequence[Target], told: Callable[[Check], None]) -> list[Check]:
+    """Run every check on every entity; only reads. `told` hears each outcome as it comes."""
+    checks = []
+
+    def run(entity: str, name: str, check: Callable[[], Result]) -> None:
+        started = time.monotonic()
+        try:
+            outcome, detail = check()
+        except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+            outcome, detail = "failed", f"not migrated: {error.diag.message_primary}"
+        found = Check(entity, name, outcome, detail, time.monotonic() - started)
+        checks.append(found)
+        told(found)
+
+    for target in targets:
+        for name, check in _checks(connection, target):
+            run(target.entity.name, name, check)
+    if len(targets) > 1:
+        run("", "no UUID in two entities", lambda: _collisions(connection, targets))
+    return checks
+
+
+def _checks(connection: Connection, target: Target) -> Iterator[tuple[str, Callable[[], Result]]]:
+    sidecar = target.entity.uuid.storage == "sidecar"
+    if not sidecar:
+        yield "column", lambda: _column(target)
+    yield "every row has a UUID", lambda: _nulls(connection, target)
+    yield "no UUID twice", lambda: _duplicates(connection, target)
+    if target.entity.uuid.type == "text":
+        yield "canonical form", lambda: _form(connection, target)
+    if sidecar:
+        yield "no UUID without a row", lambda: _orphans(connection, target)
+    yield "no row lost", lambda: _rows(connection, target)
+    yield "foreign keys intact", lambda: _foreign_keys(connection, target)
+    yield "new rows get one", lambda: _new_rows(target)
+    yield "issued UUIDs are guarded", lambda: _guard(connection, target)
+    yield "unique and not null enforced", lambda: _enforced(target)
+    yield "index valid and used", lambda: _index(connection, target)
+    yield "lookups", lambda: _lookups(connection, target)
+
+
+def _column(target: Target) -> Result:
+    uuid = target.entity.uuid
+    column = target.table.columns.get(uuid.column)
+    if column is None:
+        return "failed", f"{target.table.name} has no column {uuid.column}: run `dotpeen migrate up`"
+    if column.type != uuid.type:
+        return "failed", f"{uuid.column} is {column.type}, the registry says {uuid.type}"
+    return "ok", f"{uuid.column} {column.type}"
+
+
+def _nulls(connection: Connection, target: Target) -> Result:
+    fill = Fill(target)
+    keys = [row[0] for unit in target.table.leaves for row in connection.execute(fill.missing(unit, limit=5))]
+    if keys:
+        return "failed", f"without a UUID: {', '.join(keys[:5])}{' and more' if len(keys) >= 5 else ''}"
+    return "ok", "no row without"
+
+
+def _duplicates(connection: Connection, target: Target) -> Result:
+    column, source = _identities(target)
+    rows = connection.execute(
+        sql.SQL("SELECT {}::text, count(*) FROM {} WHERE {} IS NOT NULL GROUP BY 1 HAVING count(*) > 1 LIMIT 5").format(
+            column, source, column
+        )
+    ).fetchall()
+    if rows:
+        return "failed", "; ".join(f"{value} in {count} rows" for value, count in rows)
+    row = connection.execute(sql.SQL("SELECT count({}) FROM {}").format(column, source)).fetchone()
+    return "ok", f"{row[0] if row else 0:,} different UUIDs"
+
+
+def _form(connection: Connection, target: Target) -> Result:
+    names = EntitySql(target)
+    rows = connection.execute(
+        sql.SQL("SELECT {}, t.{c} FROM {} AS t WHERE t.{c} !~ {} LIMIT 5").format(
+            names.key("t"), names.table, literal(CANONICAL_UUID_SQL), c=names.column
+        )
+    ).fetchall()
+    if rows:
+        return "failed", "; ".join(f"row {key}: {value!r}" for key, value in rows)
+    return "ok", "lower case with hyphens"
+
+
+def _orphans(connection: Connection, target: Target) -> Result:
+    names = EntitySql(target)
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT i.key FROM {} AS i WHERE NOT EXISTS (SELECT FROM {} AS t WHERE {} = i.key) LIMIT 5"
+        ).format(names.sidecar, names.table, names.key("t"))
+    ).fetchall()
+    if rows:
+        return "failed", f"the sidecar names rows that are gone: {', '.join(row[0] for row in rows)}"
+    return "ok", "every one has its row"
+
+
+def _rows(connection: Connection, target: Target) -> Result:
+    oids = [part.oid for part in target.parts.values()] or [target.table.oid]
+    before = connection.execute(
+        "SELECT rows_before, inserted_before, deleted_before FROM dotpeen.entity WHERE name = %s",
+        [target.entity.name],
+    ).fetchone()
+    if before is None or before[0] is None:
+        return "note", "no count from before the migration"
+    row = connection.execute(
+        sql.SQL(
+            "SELECT count(*), (SELECT coalesce(sum(pg_catalog.pg_stat_get_tuples_deleted(c)), 0)::bigint"
+            " FROM unnest({}::oid[]) AS c) FROM {}"
+        ).format(sql.Literal(oids), EntitySql(target).table)
+    ).fetchone()
+    now, deleted_now = row or (0, 0)
+    deleted = max(deleted_now - before[2], 0)
+    if now + deleted < before[0]:
+        if deleted_now < before[2]:
+            return "note", f"{now:,} rows, {before[0]:,} before; the server's statistics were reset in between"
+        return "failed", f"{now:,} rows and {deleted:,} deleted by the plant, but {before[0]:,} before"
+    return "ok", f"{before[0]:,} before, {now:,} now" + (f", {deleted:,} deleted by the plant" if deleted else "")
+
+
+def _foreign_keys(connection: Connection, target: Target) -> Result:
+    keys = target.table.foreign_keys
+    for key in keys:
+        if not key.validated:
+            return "failed", f"{key.name} is not validated"
+        present = sql.SQL(" AND ").join(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(c)) for c in key.columns)
+        same = sql.SQL(" AND ").join(
+            sql.SQL("r.{} = t.{}").format(sql.Identifier(there), sql.Identifier(here))
+            for here, there in zip(key.columns, key.referenced_columns, strict=True)
+        )
+        row = connection.execute(
+            sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND NOT EXISTS (SELECT FROM {} AS r WHERE {})").format(
+                EntitySql(target).table, present, sql.Identifier(*key.references), same
+            )
+        ).fetchone()
+        if row and row[0]:
+            return "failed", f"{key.name}: {row[0]:,} rows point nowhere"
+    return "ok", f"{len(keys)} checked" if keys else "none"
+
+
+def _new_rows(target: Target) -> Result:
+    table = target.table
+    enabled = {trigger.name for trigger in table.triggers if trigger.enabled == "A"}
+    if target.entity.uuid.storage == "sidecar":
+        missing = [name for name in SIDECAR_TRIGGERS if name not in enabled]
+        return ("failed", f"trigger {missing[0]} is missing or off") if missing else ("ok", "triggers on the table")
+    if FILL_TRIGGER not in enabled:
+        return "failed", f"trigger {FILL_TRIGGER} is missing or off"
+    column = table.columns.get(target.entity.uuid.column)
+    default = EntitySql(target).default
+    if default is not None and (column is None or column.default is None):
+        return "failed", "the column has no default"
+    return "ok", "fill trigger" if default is None else f"default {column.default if column else ''} and fill trigger"
+
+
+def _guard(connection: Connection, target: Target) -> Result:
+    table = target.sidecar if target.entity.uuid.storage == "sidecar" else target.table
+    guards = [trigger for trigger in table.triggers if trigger.name == GUARD_TRIGGER] if table else []
+    if not guards:
+        return "failed", "the guard trigger is missing"
+    if guards[0].enabled != "A":
+        return "failed", "the guard trigger is off: `dotpeen migrate guard on`"
+    row = connection.execute(
+        "SELECT count(*), max(at) FROM dotpeen.journal WHERE entity = %s AND action = 'guard off'",
+        [target.entity.name],
+    ).fetchone()
+    if row and row[0]:
+        return "note", f"on; it was turned off {row[0]} times, last at {row[1]:%Y-%m-%d %H:%M:%S} (see the journal)"
+    return "ok", "on, never turned off"
+
+
+def _enforced(target: Target) -> Result:
+    open_steps = [step.name for step in (*index.apply(target), *enforce.apply(target)) if not step.done]
+    return ("failed", f"open: {', '.join(open_steps)}") if open_steps else ("ok", "by the database")
+
+
+def _index(connection: Connection, target: Target) -> Result:
+    sample = _sample(connection, target, 1)
+    if not sample:
+        return "note", "the table is empty"
+    with connection.transaction():
+        # A table of a few pages is read whole, index or not; the question is whether the index can serve.
+        connection.execute("SET LOCAL enable_seqscan = off")
+        rows = connection.execute(sql.SQL("EXPLAIN {}").format(_lookup(target, sample[0]))).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    scans = [line.strip(" ->") for line in plan.splitlines() if "Scan" in line]
+    if any(line.startswith("Seq Scan") for line in scans):
+        return "failed", f"a lookup by UUID reads the whole table: {scans[0]}"
+    return "ok", scans[0].split("  (")[0]
+
+
+def _lookups(connection: Connection, target: Target) -> Result:
+    sample = _sample(connection, target, LOOKUPS)
+    if not sample:
+        return "note", "the table is empty"
+    times = []
+    for value in sample:
+        started = time.perf_counter()
+        found = connection.execute(_lookup(target, value)).fetchall()
+        times.append(time.perf_counter() - started)
+        if len(found) != 1:
+            return "failed", f"{value} finds {len(found)} rows"
+    times.sort()
+    middle, high = times[len(times) // 2], times[int(len(times) * 0.99)]
+    detail = f"{len(times)} by UUID: median {middle * 1000:.2f} ms, p99 {high * 1000:.2f} ms"
+    return ("ok" if high < LOOKUP_LIMIT_SECONDS else "failed"), detail
+
+
+def _collisions(connection: Connection, targets: Sequence[Target]) -> Result:
+    parts = []
+    for target in targets:
+        column, source = _identities(target)
+        parts.append(
+            sql.SQL("SELECT {}::uuid AS uuid, {} AS entity FROM {} WHERE {} IS NOT NULL").format(
+                column, literal(target.entity.name), source, column
+            )
+        )
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT uuid::text, string_agg(DISTINCT entity, ', ') FROM ({}) AS s GROUP BY uuid"
+            " HAVING count(DISTINCT entity) > 1 LIMIT 5"
+        ).format(sql.SQL(" UNION ALL ").join(parts))
+    ).fetchall()
+    if rows:
+        return "failed", "; ".join(f"{value} in {entities}" for value, entities in rows)
+    return "ok", f"{len(targets)} entities held against each other"
+
+
+def _identities(target: Target) -> tuple[sql.Composable, sql.Composable]:
+    names = EntitySql(target)
+    if target.entity.uuid.storage == "sidecar":
+        return sql.Identifier("uuid"), names.sidecar
+    return names.column, names.table
+
+
+def _sample(connection: Connection, target: Target, count: int) -> list[str]:
+    column, source = _identities(target)
+    rows = connection.execute(
+        sql.SQL("SELECT {c}::text FROM {} WHERE {c} IS NOT NULL LIMIT {}").format(source, sql.Literal(count), c=column)
+    )
+    return [row[0] for row in rows]
+
+
+def _lookup(target: Target, value: str) -> sql.Composed:
+    names = EntitySql(target)
+    if target.entity.uuid.storage == "sidecar":
+        return sql.SQL("SELECT i.key FROM dotpeen.identity AS i WHERE i.entity = {} AND i.uuid = {}::uuid").format(
+            literal(target.entity.name), literal(value)
+        )
+    return sql.SQL("SELECT * FROM {} WHERE {} = {}::{}").format(
+        names.table, names.column, literal(value), sql.SQL(target.entity.uuid.type)
+    )

@@ -1,0 +1,141 @@
+"""The settings of a site: everything of the registry but its entities."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
+
+from dotpeen.errors import ConfigurationError
+from dotpeen.identifiers import parse_uuid
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|h)")
+_LONGEST = 366 * 24 * 3600.0
+_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f'{value!r} is no duration: write a number and ms, s, min or h, such as "500ms"')
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if seconds > _LONGEST:
+            raise ValueError(f"{value!r} is longer than a year")
+        return timedelta(seconds=seconds)
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError('write a duration as text, such as "500ms"')
+
+
+def _uuid(value: object) -> object:
+    return parse_uuid(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Integer = Annotated[int, Field(strict=True)]
+
+
+class Model(BaseModel):
+    """A part of the registry: no unknown keys, no changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(Model):
+    """Who this is; the namespace makes version 5 UUIDs the same at every site that shares it."""
+
+    name: str = "plant"
+    namespace: Annotated[UUID, BeforeValidator(_uuid)] | None = None
+
+
+class DatabaseSettings(Model):
+    """Where the data is. Without a URL the embedded PostgreSQL serves."""
+
+    url: str | None = None
+    replicas: tuple[str, ...] = ()
+
+    @field_validator("url", "replicas")
+    @classmethod
+    def _no_password(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for url in (value,) if isinstance(value, str) else value or ():
+            if not url.startswith("env:") and re.search(r"://[^/@]*:[^/@]+@|password\s*=\s*\S", url):
+                raise ValueError('a password does not belong in the registry: write "env:NAME" and set NAME')
+        return value
+
+
+class MigrationSettings(Model):
+    """How gently the migration treats the plant. Every default is meant for a busy production database."""
+
+    lock_timeout: Duration = timedelta(milliseconds=500)
+    """Longest time a schema change waits for its lock, and so the longest it makes others wait behind it."""
+    lock_patience: Duration = timedelta(minutes=10)
+    """How long a schema change keeps trying before it gives up."""
+    batch_target: Duration = timedelta(milliseconds=150)
+    """What one batch of the backfill should take."""
+    batch_min: Integer = Field(default=100, ge=1)
+    batch_max: Integer = Field(default=50_000, ge=1)
+    max_replica_lag: Duration | None = timedelta(seconds=10)
+    """The backfill pauses while a streaming replica is further behind."""
+    max_waiting_sessions: Integer = Field(default=0, ge=0)
+    """The backfill pauses while more sessions than this wait for a lock it holds."""
+    max_active_sessions: Integer | None = Field(default=None, ge=1)
+    """The backfill pauses while more sessions than this are at work; unset: no limit."""
+    pause_on_autovacuum: StrictBool = False
+    """Pause while every autovacuum worker is busy."""
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        if self.batch_min > self.batch_max:
+            raise ValueError("batch_min is larger than batch_max")
+        for name in ("lock_timeout", "lock_patience", "batch_target"):
+            if getattr(self, name) <= timedelta(0):
+                raise ValueError(f"{name} must be longer than nothing")
+        return self
+
+
+class ApiSettings(Model):
+    """The REST interface."""
+
+    host: str = "127.0.0.1"
+    port: Integer = Field(default=8000, ge=1, le=65535)
+
+
+class PluginSettings(BaseModel):
+    """`[plugins.NAME]`: whether it is on, and settings that the plugin's own model validates."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    enabled: StrictBool = True
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the plugin is given: all keys but `enabled`."""
+        return dict(self.model_extra or {})
+
+
+def secret(value: str) -> str:
+    """Resolve `env:NAME` to the value of the environment variable NAME; other texts are returned as they are.
+
+    Raises `ConfigurationError` when the variable is not set.
+    """
+    if not value.startswith("env:"):
+        return value
+    name = value.removeprefix("env:")
+    if name not in os.environ:
+        raise ConfigurationError(
+            f"the registry takes a value from the environment variable {name}, which is not set"
+        )
+    return os.environ[name]

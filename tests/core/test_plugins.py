@@ -1,0 +1,166 @@
+"""Plugins: found, switched on by the registry, called without trust."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from dotpeen.errors import ConfigurationError, Problem, RegistryError, UnknownPluginError
+from dotpeen.hooks import ExternalReference, Health
+from dotpeen.plugins import load_plugins
+from dotpeen.registry import load_registry, parse_registry
+
+Install = Callable[..., None]
+
+CRANE = """
+    from pydantic import BaseModel, ConfigDict
+    from dotpeen.hooks import ExternalReference, Health, VerificationCheck, hookimpl
+    from dotpeen.registry import plugin_settings
+
+    class Settings(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        limit: int = 5
+
+    @hookimpl
+    def dotpeen_external_references(registry):
+        return [ExternalReference("craneId", "Part", "craneId")]
+
+    @hookimpl
+    def dotpeen_health(registry):
+        return Health(True, f"lifts {plugin_settings(registry, 'crane', Settings).limit} t")
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Installs a distribution of one module with the entry point NAME in a folder on `sys.path`."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def install(name: str, source: str, *, distribution: str | None = None) -> None:
+        module = f"installed_{distribution or name}"
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        (tmp_path / f"{module}.py").write_text(dedent(source), encoding="utf-8")
+        info = tmp_path / f"{module}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(f"[dotpeen]\n{name} = {module}\n")
+
+    return install
+
+
+def test_installed_is_not_enabled(install: Install) -> None:
+    install("crane", "raise RuntimeError('imported')")
+    plugins = load_plugins(parse_registry(""))
+    assert "crane" in plugins.installed
+    assert plugins.enabled == ()
+    assert not any(plugin.enabled or plugin.hooks or plugin.health for plugin in plugins.describe())
+    assert "installed_crane" not in sys.modules
+
+
+def test_a_disabled_plugin_is_not_imported_and_keeps_its_settings(install: Install) -> None:
+    install("crane", "raise RuntimeError('imported')")
+    registry = parse_registry("[plugins.crane]\nenabled = false\nlimit = 'whatever'")
+    assert load_plugins(registry).enabled == ()
+    assert registry.plugins["crane"].settings == {"limit": "whatever"}
+    assert "installed_crane" not in sys.modules
+
+
+def test_an_enabled_plugin_is_described(install: Install) -> None:
+    install("crane", CRANE)
+    plugins = load_plugins(parse_registry("[plugins.crane]\nlimit = 7"))
+    (crane,) = [plugin for plugin in plugins.describe() if plugin.name == "crane"]
+    assert (crane.distribution, crane.version, crane.enabled) == ("installed_crane", "1.2", True)
+    assert crane.hooks == ("dotpeen_external_references", "dotpeen_health")
+    assert crane.external_references == (ExternalReference("craneId", "Part", "craneId"),)
+    assert crane.health == Health(ok=True, message="lifts 7 t")
+    assert crane.error is None
+
+
+def test_an_unknown_name_is_a_start_up_error(install: Install) -> None:
+    install("crane", CRANE)
+    with pytest.raises(UnknownPluginError) as caught:
+        load_plugins(parse_registry("[plugins.crnae]", file="plant.toml"))
+    assert caught.value.exit_code == 2
+    assert str(caught.value) == "plugin crnae: plant.toml switches it on, but it is not installed"
+    assert caught.value.hint == "did you mean 'crane'? installed plugins: crane, erp, qif, step"
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("import no_such_module", "plugin hoist: can't be imported: ModuleNotFoundError: "),
+        ("syntax error", "plugin hoist: can't be imported: SyntaxError: "),
+        ("raise SystemExit(3)", "plugin hoist: can't be imported: SystemExit: 3"),
+        (
+            "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_no_such_hook(): ...",
+            "plugin hoist: does not fit: unknown hook 'dotpeen_no_such_hook'",
+        ),
+        (
+            "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_health(registry, weather): ...",
+            "plugin hoist: does not fit: ",
+        ),
+    ],
+)
+def test_a_plugin_that_cant_be_loaded_is_named_and_takes_nothing_down(
+    install: Install, caplog: pytest.LogCaptureFixture, source: str, error: str
+) -> None:
+    install("hoist", source)
+    install("crane", CRANE)
+    plugins = load_plugins(parse_registry("[plugins.hoist]\n[plugins.crane]"))
+    assert str(plugins.failed["hoist"]).startswith(error)
+    assert caplog.messages == [str(plugins.failed["hoist"])]
+    described = {plugin.name: plugin for plugin in plugins.describe()}
+    assert described["hoist"].error == str(plugins.failed["hoist"])
+    assert described["hoist"].hooks == ()
+    assert described["crane"].health == Health(ok=True, message="lifts 5 t")
+
+
+def test_a_hook_that_raises_is_named_and_the_others_answer(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(
+        "hoist", "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_health(registry): return 1 / 0"
+    )
+    install("crane", CRANE)
+    plugins = load_plugins(parse_registry("[plugins.crane]\n[plugins.hoist]"))
+    caplog.set_level(logging.DEBUG)
+    answers = plugins.call("dotpeen_health", registry=plugins.registry)
+    assert answers == (("crane", Health(ok=True, message="lifts 5 t")),)
+    assert caplog.messages == ["plugin hoist: dotpeen_health failed: ZeroDivisionError: division by zero"]
+    assert caplog.records[0].exc_info is not None
+
+
+def test_wrong_settings_name_file_line_and_key(install: Install) -> None:
+    install("crane", CRANE)
+    registry = parse_registry("[plugins.crane]\nlimti = 1\nlimit = 'x'", file="plant.toml")
+    with pytest.raises(RegistryError) as caught:
+        load_plugins(registry)
+    assert caught.value.file == "plant.toml"
+    assert sorted(caught.value.problems, key=str) == [
+        Problem(
+            "plugins.crane.limit",
+            "input should be a valid integer, unable to parse string as an integer, not 'x'",
+            3,
+        ),
+        Problem("plugins.crane.limti", "unknown key", 2, "did you mean 'limit'?"),
+    ]
+
+
+def test_two_plugins_of_one_name_are_refused(install: Install) -> None:
+    install("crane", CRANE)
+    install("crane", CRANE, distribution="other")
+    with pytest.raises(ConfigurationError, match="two plugins are named 'crane'"):
+        load_plugins(parse_registry(""))
+
+
+def test_our_three_plugins_use_the_same_hooks(repository: Path) -> None:
+    described = load_plugins(load_registry(repository / "registry.toml")).describe()
+    assert {plugin.name: plugin.external_references for plugin in described} == {
+        "erp": (ExternalReference("erpPartId", "Part", "erpPartId"),),
+        "qif": (),
+        "step": (ExternalReference("stepAp242Uuid", "Part", "stepAp242Uuid", "uuid"),),
+    }
+    assert all(plugin.enabled and plugin.health and plugin.health.ok for plugin in described)
