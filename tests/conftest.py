@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from postgres import Build, Run, Server
+
+# Machines that are busy with something else must not fail a test.
+settings.register_profile("dotpeen", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dotpeen")
 
 ROOT = Path(__file__).resolve().parents[1]
 _RUN = pytest.StashKey[Run]()

@@ -82,7 +82,7 @@ def test_migration_under_load(bank: str, customers: subprocess.Popen[str], run_d
     assert run_dotpeen("init", "--database-url", bank, "-o", registry).returncode == 0
     options = ("-r", registry, "--database-url", bank)
     assert run_dotpeen(*options, "check").returncode == 0
-    migrated = run_dotpeen(*options, "migrate", "up", "--yes", timeout=480)
+    migrated = run_dotpeen(*options, "migrate", "up", timeout=480)
     assert migrated.returncode == 0, migrated.stderr
     assert customers.poll() is None, "the load ended before the migration did"
     verified = run_dotpeen(*options, "migrate", "verify", timeout=300)

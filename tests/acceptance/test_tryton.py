@@ -246,7 +246,7 @@ def test_tryton_gets_uuids_while_it_works(
         creator.start()
         creator.wait_for(3)
         before = len(creator.made)
-        migrated = run_dotpeen(*options, "migrate", "up", "--yes", timeout=300)
+        migrated = run_dotpeen(*options, "migrate", "up", timeout=300)
         during = len(creator.made) - before
         creator.wait_for(3)
         verified = run_dotpeen(*options, "migrate", "verify", timeout=300)

@@ -43,13 +43,13 @@ CREATE TABLE "Odd.Schema"."odd""table" (
 );
 ALTER TABLE "Odd.Schema"."odd""table"
     ADD CONSTRAINT small CHECK (plant < 100) NOT VALID;
-CREATE TABLE public.child (
-    n int, p int, FOREIGN KEY (p, n) REFERENCES "Odd.Schema"."odd""table" (plant, "number") NOT VALID
-);
+CREATE TABLE public.child (n int, p int);
+ALTER TABLE public.child ADD FOREIGN KEY (p, n)
+    REFERENCES "Odd.Schema"."odd""table" (plant, "number") NOT VALID;
 
 CREATE TABLE public.measured (id bigint, at date NOT NULL, plant int NOT NULL, part text,
     PRIMARY KEY (id, at, plant), FOREIGN KEY (part) REFERENCES public."Part" ("id")) PARTITION BY RANGE (at);
-CREATE TABLE public.measured_old PARTITION OF public.measured FOR VALUES FROM ('2020-01-01') TO ('2024-01-01');
+CREATE TABLE public.measured_old PARTITION OF public.measured FOR VALUES FROM ('2020-01-01') TO ('2024-1-1');
 CREATE TABLE public.measured_new PARTITION OF public.measured FOR VALUES FROM ('2024-01-01') TO ('2028-01-01')
     PARTITION BY LIST (plant);
 CREATE TABLE "Odd.Schema".measured_new_1 PARTITION OF public.measured_new FOR VALUES IN (1);

@@ -19,7 +19,7 @@ DataOption = Annotated[
 
 
 @app.command()
-def start(context: typer.Context, data: DataOption = None, as_json: JsonOption = False) -> None:
+def start(context: typer.Context, *, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Start the server unless it runs already, and print its URL. It runs until `dotpeen db stop`."""
     folder = data or embedded.default_data_dir()
     was_running = embedded.running(folder)
@@ -31,7 +31,7 @@ def start(context: typer.Context, data: DataOption = None, as_json: JsonOption =
 
 
 @app.command()
-def stop(context: typer.Context, data: DataOption = None, as_json: JsonOption = False) -> None:
+def stop(context: typer.Context, *, data: DataOption = None, as_json: JsonOption = False) -> None:
     """Stop the server and say whether it ran. Its data stay."""
     folder = data or embedded.default_data_dir()
     was_running = embedded.stop(folder)
@@ -42,7 +42,7 @@ def stop(context: typer.Context, data: DataOption = None, as_json: JsonOption = 
 
 
 @app.command()
-def url(context: typer.Context, as_json: JsonOption = False) -> None:
+def url(context: typer.Context, *, as_json: JsonOption = False) -> None:
     """Print the URL of the database that the other commands use; the embedded server is started.
 
     It is printed as it was given, with its password if it has one.

@@ -1,3 +1,131 @@
-"""stub"""
+"""`dotpeen demo`: everything at once, on the embedded PostgreSQL, with something to look at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
 import typer
-def demo(context: typer.Context) -> None: ...
+from rich.console import Console
+from rich.table import Table
+
+from dotpeen.cli.context import Context, JsonOption, current
+from dotpeen.cli.migrate_output import Display
+from dotpeen.database import embedded
+from dotpeen.demo import run as demo_run
+from dotpeen.demo.run import Report
+
+REPORT_FILE = Path(".dotpeen") / "demo-report.json"
+
+
+def demo(
+    context: typer.Context,
+    rows: Annotated[
+        int, typer.Option("--rows", min=1000, max=50_000_000, help="Rows of the sample MES, all tables together.")
+    ] = 200_000,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, max=16, help="Backfill workers.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the database running, to look around in it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch it work: a sample MES under load gets permanent UUIDs, live, on the embedded PostgreSQL.
+
+    A writer keeps inserting and updating throughout. At the end stands what it noticed.
+    """
+    shared = current(context)
+    console = shared.err if as_json else shared.out
+    data_dir = embedded.default_data_dir()
+    was_running = embedded.running(data_dir)
+    with console.status("Starting the embedded PostgreSQL …"):
+        server_url = embedded.start(data_dir)
+        url = demo_run.create_database(server_url)
+    try:
+        report = _demonstrate(console, shared, url, rows=rows, workers=workers)
+    finally:
+        if not keep:
+            demo_run.drop_database(server_url)
+            if not was_running:
+                embedded.stop(data_dir)
+    REPORT_FILE.parent.mkdir(exist_ok=True)
+    document = json.dumps(asdict(report) | {"passed": report.passed}, indent=2)
+    REPORT_FILE.write_text(document + "\n", encoding="utf-8")
+    if as_json:
+        print(document)
+    else:
+        _print_report(console, report)
+        _print_next(console, url if keep else None)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _demonstrate(console: Console, shared: Context, url: str, *, rows: int, workers: int) -> Report:
+    with console.status(f"Building a sample MES of {rows:,} rows …") as status:
+        counts = demo_run.build_plant(
+            url, rows, progress=lambda table, count: status.update(f"Building a sample MES: {table} {count:,} …")
+        )
+    console.print(f"A sample MES stands: {rows:,} rows in {len(counts)} tables, no UUID anywhere.", highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
+    with Display(shared.err) as display:
+        return demo_run.run(url, counts, workers=workers, notify=display, say=say)
+
+
+def _print_report(console: Console, report: Report) -> None:
+    during = report.phases["during"]
+    rate = report.filled / report.backfill_seconds if report.backfill_seconds else 0.0
+    failed = sum(phase.failed for phase in report.phases.values())
+    checks = sum(check.outcome != "failed" for check in report.checks)
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in (
+        ("records that got a UUID", f"{report.filled:,} of {len({c.entity for c in report.checks if c.entity})} entities"),
+        ("migration, with index, constraints, checks", f"{report.migration_seconds:.1f} s"),
+        ("backfill", f"{report.backfill_seconds:.1f} s, {rate:,.0f} rows/s beside the plant's load"),
+        ("the plant's writes meanwhile", f"{during.writes:,} ({during.statements:,} statements with reads)"),
+        ("of all its statements failed", f"{failed}"),
+        ("longest wait of the migration for a lock", f"{report.longest_lock_wait * 1000:.1f} ms"),
+        ("longest ACCESS EXCLUSIVE lock it held", f"{report.longest_lock_held * 1000:.1f} ms"),
+        ("checks passed", f"{checks} of {len(report.checks)}"),
+    ):
+        facts.add_row(f"  {name}", f"[bold]{value}[/]")
+    console.print("\n[bold]What happened[/]")
+    console.print(facts, highlight=False)
+    latency = Table(title="How long the plant's statements took (ms)", title_justify="left", box=None, pad_edge=False)
+    for name in ("  phase", "statements", "failed", "p50", "p95", "p99", "longest"):
+        latency.add_column(name, justify="left" if name == "  phase" else "right")
+    for phase in report.phases.values():
+        figures = [f"{value * 1000:.1f}" for value in (phase.p50, phase.p95, phase.p99, phase.max)]
+        latency.add_row(f"  {phase.phase}", f"{phase.statements:,}", str(phase.failed), *figures)
+    console.print()
+    console.print(latency, highlight=False)
+    for phase in report.phases.values():
+        for error in phase.errors:
+            console.print(f"  {phase.phase}: {error}", style="red", markup=False)
+    for check in report.checks:
+        if check.outcome == "failed":
+            console.print(f"  {check.entity}: {check.name}: {check.detail}", style="red", markup=False)
+
+
+def _print_next(console: Console, url: str | None) -> None:
+    console.print(f"\nThe figures: {REPORT_FILE}", highlight=False)
+    console.print("[bold]What to try next[/]")
+    if url is None:
+        lines = [
+            ("dotpeen demo --keep --rows 1000000", "leave the migrated database running"),
+            ("dotpeen init --database-url URL", "have a registry proposed for a database of yours"),
+        ]
+    else:
+        option = f'--database-url "{url}"'
+        lines = [
+            (f"dotpeen {option} migrate status", "where each entity stands"),
+            (f"dotpeen {option} migrate journal", "everything that ran"),
+            (f"dotpeen {option} migrate down --yes", "roll back; no UUID is lost …"),
+            (f"dotpeen {option} migrate up", "… and every record gets its own back"),
+            ("dotpeen db psql -- -d dotpeen_demo", "SELECT * FROM dotpeen.progress;"),
+            ("dotpeen db stop", "stop the server"),
+        ]
+    for command, purpose in lines:
+        console.print(f"  {command}", style="cyan", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"      {purpose}", style="dim", markup=False, highlight=False)

@@ -13,7 +13,7 @@ from dotpeen.cli.context import JsonOption, current
 from dotpeen.plugins import PluginInfo, load_plugins
 
 
-def plugins(context: typer.Context, as_json: JsonOption = False) -> None:
+def plugins(context: typer.Context, *, as_json: JsonOption = False) -> None:
     """List the installed plugins and those that the registry switches on.
 
     Ends with 1 when an enabled one failed or is not well.
@@ -37,7 +37,9 @@ def plugins(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 def _table(found: tuple[PluginInfo, ...]) -> Table:
-    table = Table("Name", "Version", "Enabled", "Hooks", "External references", "Health")
+    table = Table("Name", "Version", "Enabled")
+    for heading in ("Hooks", "External references", "Health"):
+        table.add_column(heading, overflow="fold")
     for plugin in found:
         references = [f"{reference.entity}.{reference.name}" for reference in plugin.external_references]
         table.add_row(
