@@ -141,7 +141,7 @@ def _start(binaries: Path, data: Path) -> str:
     user: dict[str, object] = {}
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root.
-        account = _unprivileged()
+        account = unprivileged()
         os.chown(data, account.pw_uid, account.pw_gid)
         user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     log = data.parent / "server.log"
@@ -168,7 +168,7 @@ def _start(binaries: Path, data: Path) -> str:
     return f"postgresql://postgres@/postgres?host={data}"
 
 
-def _unprivileged() -> pwd.struct_passwd:
+def unprivileged() -> pwd.struct_passwd:
     for name in ("postgres", "pgserver"):
         with suppress(KeyError):
             return pwd.getpwnam(name)

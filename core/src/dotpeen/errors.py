@@ -45,7 +45,9 @@ class RegistryError(ConfigurationError):
         lines = []
         for problem in self.problems:
             place = file if problem.line is None else f"{file}:{problem.line}"
-            text = f"{place}: {problem.key}: {problem.message}" if problem.key else f"{place}: {problem.message}"
+            text = (
+                f"{place}: {problem.key}: {problem.message}" if problem.key else f"{place}: {problem.message}"
+            )
             lines.append(text if problem.hint is None else f"{text} ({problem.hint})")
         super().__init__("\n".join(lines))
 

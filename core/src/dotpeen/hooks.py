@@ -80,7 +80,7 @@ def dotpeen_external_references(registry: Registry) -> Sequence[ExternalReferenc
 def dotpeen_uuids_issued(entity: Entity, count: int) -> None:
     """React to UUIDs that rows were given. Called after each batch of the backfill, once it is committed.
 
-    Which ones they are is in `dotpeen.issued`. The batch's worker waits for the answer, so be quick.
+    The batch's worker waits for the answer, so be quick.
 
         @hookimpl
         def dotpeen_uuids_issued(entity, count):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +38,10 @@ def _options(
     registry: Annotated[
         Path | None,
         typer.Option(
-            "--registry", "-r", metavar="FILE", help="The registry. [env: DOTPEEN_REGISTRY; default: registry.toml]"
+            "--registry",
+            "-r",
+            metavar="FILE",
+            help="The registry. [env: DOTPEEN_REGISTRY; default: registry.toml]",
         ),
     ] = None,
     database_url: Annotated[
@@ -48,7 +52,7 @@ def _options(
             help="The database; without one the registry's, or the embedded PostgreSQL. [env: DOTPEEN_DATABASE_URL]",
         ),
     ] = None,
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -64,18 +68,33 @@ app.add_typer(db.app, name="db")
 
 
 def main() -> None:
-    """Run the command line; errors made for people are printed without a traceback."""
+    """Run the command line; no traceback reaches a user unless `DOTPEEN_DEBUG` asks for it."""
     try:
         app()
     except DotpeenError as error:
         _report(error.message, error.hint)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _report("interrupted", None)
+        sys.exit(130)
     except psycopg.OperationalError as error:
-        _report(f"the connection to the database was lost: {' '.join(str(error).split())}", "run the command again")
+        _report(f"the connection to the database was lost: {_one_line(error)}", "run the command again")
         sys.exit(1)
     except psycopg.errors.InsufficientPrivilege as error:
         _report(f"the database refused: {error.diag.message_primary}", "connect as a role that may do this")
         sys.exit(1)
+    except Exception as error:
+        if os.environ.get("DOTPEEN_DEBUG"):
+            raise
+        _report(
+            f"unexpected {type(error).__name__}: {_one_line(error)}",
+            "this is a defect of Dotpeen: report it with the traceback that DOTPEEN_DEBUG=1 shows",
+        )
+        sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _report(message: str, hint: str | None) -> None:

@@ -19,9 +19,12 @@ from dotpeen.registry import Registry, load_registry
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to the question, for scripts.")]
 EntityOption = Annotated[
-    list[str] | None, typer.Option("--entity", "-e", metavar="NAME", help="Only this entity; may be repeated.")
+    list[str] | None,
+    typer.Option("--entity", "-e", metavar="NAME", help="Only this entity; may be repeated."),
 ]
-PhaseOption = Annotated[int | None, typer.Option("--phase", metavar="N", help="Only the entities of this phase.")]
+PhaseOption = Annotated[
+    int | None, typer.Option("--phase", metavar="N", help="Only the entities of this phase.")
+]
 
 
 @dataclass
@@ -77,11 +80,7 @@ def current(context: typer.Context) -> Context:
     return found
 
 
-
-
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with a message on standard error."""
     Console(stderr=True).print(message, markup=False, highlight=False)
     raise typer.Exit(code)
-
-

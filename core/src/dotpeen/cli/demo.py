@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,15 +19,19 @@ from dotpeen.demo import run as demo_run
 from dotpeen.demo.run import Report
 
 REPORT_FILE = Path(".dotpeen") / "demo-report.json"
+REGISTRY_FILE = Path(".dotpeen") / "demo-registry.toml"
 
 
 def demo(
     context: typer.Context,
     rows: Annotated[
-        int, typer.Option("--rows", min=1000, max=50_000_000, help="Rows of the sample MES, all tables together.")
+        int,
+        typer.Option("--rows", min=1000, max=50_000_000, help="Rows of the sample MES, all tables together."),
     ] = 200_000,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, max=16, help="Backfill workers.")] = 1,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the database running, to look around in it.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the database running, to look around in it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Watch it work: a sample MES under load gets permanent UUIDs, live, on the embedded PostgreSQL.
@@ -50,6 +55,7 @@ def demo(
     REPORT_FILE.parent.mkdir(exist_ok=True)
     document = json.dumps(asdict(report) | {"passed": report.passed}, indent=2)
     REPORT_FILE.write_text(document + "\n", encoding="utf-8")
+    REGISTRY_FILE.write_text(demo_run.registry_text(), encoding="utf-8")
     if as_json:
         print(document)
     else:
@@ -62,9 +68,13 @@ def demo(
 def _demonstrate(console: Console, shared: Context, url: str, *, rows: int, workers: int) -> Report:
     with console.status(f"Building a sample MES of {rows:,} rows …") as status:
         counts = demo_run.build_plant(
-            url, rows, progress=lambda table, count: status.update(f"Building a sample MES: {table} {count:,} …")
+            url,
+            rows,
+            progress=lambda table, count: status.update(f"Building a sample MES: {table} {count:,} …"),
         )
-    console.print(f"A sample MES stands: {rows:,} rows in {len(counts)} tables, no UUID anywhere.", highlight=False)
+    console.print(
+        f"A sample MES stands: {rows:,} rows in {len(counts)} tables, no UUID anywhere.", highlight=False
+    )
 
     def say(text: str) -> None:
         console.print(text, highlight=False)
@@ -80,19 +90,24 @@ def _print_report(console: Console, report: Report) -> None:
     checks = sum(check.outcome != "failed" for check in report.checks)
     facts = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
-        ("records that got a UUID", f"{report.filled:,} of {len({c.entity for c in report.checks if c.entity})} entities"),
-        ("migration, with index, constraints, checks", f"{report.migration_seconds:.1f} s"),
-        ("backfill", f"{report.backfill_seconds:.1f} s, {rate:,.0f} rows/s beside the plant's load"),
-        ("the plant's writes meanwhile", f"{during.writes:,} ({during.statements:,} statements with reads)"),
-        ("of all its statements failed", f"{failed}"),
-        ("longest wait of the migration for a lock", f"{report.longest_lock_wait * 1000:.1f} ms"),
-        ("longest ACCESS EXCLUSIVE lock it held", f"{report.longest_lock_held * 1000:.1f} ms"),
+        (
+            "records that got a UUID",
+            f"{report.filled:,} of {len({c.entity for c in report.checks if c.entity})} entities",
+        ),
+        ("whole migration", f"{report.migration_seconds:.1f} s"),
+        ("of it the backfill", f"{report.backfill_seconds:.1f} s, {rate:,.0f} rows/s"),
+        ("writes of the plant meanwhile", f"{during.writes:,}"),
+        ("statements of the plant that failed", f"{failed}"),
+        ("its longest wait for a lock", f"{report.longest_lock_wait * 1000:.1f} ms"),
+        ("longest ACCESS EXCLUSIVE lock held", f"{report.longest_lock_held * 1000:.1f} ms"),
         ("checks passed", f"{checks} of {len(report.checks)}"),
     ):
         facts.add_row(f"  {name}", f"[bold]{value}[/]")
     console.print("\n[bold]What happened[/]")
     console.print(facts, highlight=False)
-    latency = Table(title="How long the plant's statements took (ms)", title_justify="left", box=None, pad_edge=False)
+    latency = Table(
+        title="How long the plant's statements took (ms)", title_justify="left", box=None, pad_edge=False
+    )
     for name in ("  phase", "statements", "failed", "p50", "p95", "p99", "longest"):
         latency.add_column(name, justify="left" if name == "  phase" else "right")
     for phase in report.phases.values():
@@ -111,21 +126,25 @@ def _print_report(console: Console, report: Report) -> None:
 def _print_next(console: Console, url: str | None) -> None:
     console.print(f"\nThe figures: {REPORT_FILE}", highlight=False)
     console.print("[bold]What to try next[/]")
+    # Whoever came by `uv run dotpeen` has no `dotpeen` on the path.
+    dotpeen = "uv run dotpeen" if "UV_RUN_RECURSION_DEPTH" in os.environ else "dotpeen"
     if url is None:
         lines = [
-            ("dotpeen demo --keep --rows 1000000", "leave the migrated database running"),
-            ("dotpeen init --database-url URL", "have a registry proposed for a database of yours"),
+            (f"{dotpeen} demo --keep", "the same, and leave the migrated database running to look around in"),
+            (f"{dotpeen} demo --rows 1000000 --workers 2", "more of it"),
+            (f"{dotpeen} init --database-url URL", "have a registry proposed for a database of yours"),
         ]
     else:
-        option = f'--database-url "{url}"'
         lines = [
-            (f"dotpeen {option} migrate status", "where each entity stands"),
-            (f"dotpeen {option} migrate journal", "everything that ran"),
-            (f"dotpeen {option} migrate down --yes", "roll back; no UUID is lost …"),
-            (f"dotpeen {option} migrate up", "… and every record gets its own back"),
-            ("dotpeen db psql -- -d dotpeen_demo", "SELECT * FROM dotpeen.progress;"),
-            ("dotpeen db stop", "stop the server"),
+            (f'export DOTPEEN_DATABASE_URL="{url}" DOTPEEN_REGISTRY={REGISTRY_FILE}', ""),
+            (f"{dotpeen} migrate status", "where each entity stands"),
+            (f"{dotpeen} migrate journal", "everything that ran, with lock waits and holds"),
+            (f"{dotpeen} db psql -c 'TABLE dotpeen.progress'", "the same for psql"),
+            (f"{dotpeen} migrate down --yes", "roll back; no UUID is lost"),
+            (f"{dotpeen} migrate up", "and every record has its own back"),
+            (f"unset DOTPEEN_DATABASE_URL DOTPEEN_REGISTRY; {dotpeen} db stop", "stop the server"),
         ]
     for command, purpose in lines:
         console.print(f"  {command}", style="cyan", markup=False, highlight=False, soft_wrap=True)
-        console.print(f"      {purpose}", style="dim", markup=False, highlight=False)
+        if purpose:
+            console.print(f"      {purpose}", style="dim", markup=False, highlight=False)

@@ -16,6 +16,7 @@ from dotpeen.errors import ConfigurationError, DotpeenError, MigrationStoppedErr
 from dotpeen.migration import Runner, Stage, down, journal, throttle
 from dotpeen.migration.rollback import switch_guard
 from dotpeen.migration.status import read_progress
+from dotpeen.plugins import load_plugins
 from dotpeen.registry import Entity
 
 app = typer.Typer(help="Add UUIDs to live tables: plan, run, watch, verify, roll back.", no_args_is_help=True)
@@ -54,9 +55,12 @@ def up(
     phase: PhaseOption = None,
     entity: EntityOption = None,
     to: ToOption = None,
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, max=64, help="Backfill workers here.")] = 1,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", min=1, max=64, help="Backfill workers here.")
+    ] = 1,
     between: Annotated[
-        str | None, typer.Option("--between", metavar="HH:MM-HH:MM", help="Backfill only in this window (local time).")
+        str | None,
+        typer.Option("--between", metavar="HH:MM-HH:MM", help="Backfill only in this window (local time)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,7 +73,9 @@ def up(
     entities = _entities(shared, phase, entity)
     with output.Display(shared.err) as display:
         try:
-            with Runner(shared.url, shared.registry, entities, notify=display) as runner:
+            with Runner(
+                shared.url, shared.registry, entities, notify=display, plugins=load_plugins(shared.registry)
+            ) as runner:
                 checks = runner.up(to=to or Stage.VERIFY, workers=workers, window=window)
         except KeyboardInterrupt:
             display.message("Interrupted: every finished batch is committed. Go on with: dotpeen migrate up")
@@ -80,7 +86,7 @@ def up(
     if as_json:
         shared.print_json({"stage": str(to or Stage.VERIFY), "checks": checks})
     elif checks:
-        output.print_checks(shared.out, checks)
+        output.print_checks(shared.out, checks, all_of_them=False)
     if any(check.outcome == "failed" for check in checks):
         raise typer.Exit(1)
 
@@ -118,12 +124,15 @@ def status(
 
 @app.command("verify")
 def verify(
-    context: typer.Context, phase: PhaseOption = None, entity: EntityOption = None, as_json: JsonOption = False
+    context: typer.Context,
+    phase: PhaseOption = None,
+    entity: EntityOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Prove it: counts, nulls, duplicates, form, rows before and after, keys, guard, index, lookups. Exit 1 on failure."""
     shared = current(context)
     entities = _entities(shared, phase, entity)
-    with Runner(shared.url, shared.registry, entities) as runner:
+    with Runner(shared.url, shared.registry, entities, plugins=load_plugins(shared.registry)) as runner:
         _require_installed(runner)
         checks = runner.verify()
     if as_json:
@@ -148,7 +157,10 @@ def down_command(
     entities = _entities(shared, phase, entity)
     names = ", ".join(e.name for e in entities)
     shared.confirm(f"Roll back {names}{f' to {to}' if to else ''}?", yes=yes)
-    with output.Display(shared.err) as display, Runner(shared.url, shared.registry, entities, notify=display) as runner:
+    with (
+        output.Display(shared.err) as display,
+        Runner(shared.url, shared.registry, entities, notify=display) as runner,
+    ):
         _require_installed(runner)
         kept = down(runner, to=to)
     if as_json:
@@ -205,7 +217,9 @@ def guard(
         raise ConfigurationError("an empty --reason explains nothing")
     (chosen,) = _entities(shared, None, [entity])
     if switch == "off":
-        shared.confirm(f"Anyone who may write {chosen.table} can then change issued UUIDs. Turn the guard off?", yes=yes)
+        shared.confirm(
+            f"Anyone who may write {chosen.table} can then change issued UUIDs. Turn the guard off?", yes=yes
+        )
     with Runner(shared.url, shared.registry, (chosen,)) as runner:
         _require_installed(runner)
         switch_guard(runner, chosen, on=switch == "on", reason=reason)
@@ -215,8 +229,12 @@ def guard(
 @app.command("journal")
 def journal_command(
     context: typer.Context,
-    entity: Annotated[str | None, typer.Option("--entity", "-e", metavar="NAME", help="Only this entity.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="The newest N entries.")] = 50,
+    entity: Annotated[
+        str | None, typer.Option("--entity", "-e", metavar="NAME", help="Only this entity.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="The newest N entries.")
+    ] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """Show what ran: when, by whom, how long, lock wait and hold, rows."""
@@ -236,4 +254,6 @@ def _require_installed(runner: Runner) -> None:
 
 def _require_schema(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     if not is_installed(connection):
-        raise DotpeenError("nothing was migrated in this database yet", hint="begin with: dotpeen migrate plan")
+        raise DotpeenError(
+            "nothing was migrated in this database yet", hint="begin with: dotpeen migrate plan"
+        )

@@ -9,10 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dotpeen.migration import Check, Plan, Step
+from dotpeen.migration import Check, Lock, Plan, Stage, Step
 from dotpeen.migration.events import (
     Event,
     RowsDone,
@@ -30,12 +31,13 @@ _OUTCOMES = {"ok": "green", "failed": "bold red", "note": "yellow"}
 
 
 class Display:
-    """Shows events as they come: a bar per backfill on a terminal, a line per step everywhere."""
+    """Shows events as they come: a bar per backfill on a terminal, a line per stage everywhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars: dict[str, TaskID] = {}
         self._told: dict[str, str | None] = {}
+        self._finished: list[StepFinished] = []
         self._lock = threading.Lock()
         self._progress = Progress(
             TextColumn("  {task.description}"),
@@ -79,18 +81,31 @@ class Display:
                     self._progress.update(bar, advance=rows, rows=f"batches of {batch_rows:,}")
             case Waiting(entity, reason):
                 self._wait(entity, reason)
-            case StepFinished(step, seconds, lock_wait, lock_held):
-                held = "" if lock_held is None else f", lock waited {_ms(lock_wait)}, held {_ms(lock_held)}"
-                self.message(f"  {step.entity:<24} {step.stage:<9} {step.name}: {_seconds(seconds)}{held}")
-            case StageCompleted() | StepStarted():
+            case StepFinished():
+                self._finished.append(event)
+            case StageCompleted(entity, stage):
+                self._stage(entity, stage)
+            case StepStarted():
                 pass
+
+    def _stage(self, entity: str, stage: Stage) -> None:
+        steps = [event for event in self._finished if event.step.entity == entity]
+        self._finished = [event for event in self._finished if event.step.entity != entity]
+        if not steps:
+            return
+        parts = [_seconds(sum(event.seconds for event in steps))]
+        locks = [event for event in steps if event.lock_held is not None]
+        if locks:
+            parts.append(f"waited {_ms(sum(event.lock_wait or 0 for event in locks))} for locks")
+            parts.append(f"longest held {_ms(max(event.lock_held or 0 for event in locks))}")
+        self.message(f"  {entity:<22} {stage:<9} {', '.join(parts)}")
 
     def _wait(self, entity: str, reason: str | None) -> None:
         if self._told.get(entity) == reason:
             return
         self._told[entity] = reason
         if reason is not None:
-            self.message(f"  {entity:<24} waits     {reason}")
+            self.message(f"  {entity:<22} waits     {reason}")
         if entity in self._bars:
             self._progress.update(self._bars[entity], waiting=reason or "")
 
@@ -100,31 +115,31 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return {
         "database": plan.database,
         "server_version": plan.server_version,
-        "steps": [asdict(step) | {"table": str(step.table), "blocks": step.lock.blocks} for step in plan.steps],
+        "steps": [
+            asdict(step) | {"table": str(step.table), "blocks": step.lock.blocks} for step in plan.steps
+        ],
         "findings": plan.findings,
     }
 
 
 def print_plan(console: Console, plan: Plan, *, sql: bool) -> None:
     """Print the plan as a table, then what preflight found."""
-    table = Table(title=f"Migration plan for database {plan.database}", title_justify="left", pad_edge=False)
-    for name in ("entity", "stage", "step", "lock", "blocks", "rows", "time", ""):
-        table.add_column(name, justify="right" if name in ("rows", "time") else "left", overflow="fold")
-    previous = ""
-    for step in plan.steps:
-        table.add_row(
-            step.entity if step.entity != previous else "",
-            str(step.stage),
-            step.name,
-            str(step.lock),
-            step.lock.blocks,
-            f"{step.rows:,}" if step.rows else "",
-            _estimate(step),
-            "done" if step.done else "",
-            style="dim" if step.done else None,
-        )
-        previous = step.entity
+    table = Table(title=f"Plan for database {plan.database}", title_justify="left", box=None, pad_edge=False)
+    for name in ("stage", "step", "lock", "time", ""):
+        table.add_column(name, justify="right" if name == "time" else "left", no_wrap=name != "step")
+    for entity in dict.fromkeys(step.entity for step in plan.steps):
+        steps = [step for step in plan.steps if step.entity == entity]
+        rows = next((f", about {step.rows:,} rows" for step in steps if step.rows), "")
+        table.add_row()
+        table.add_row(f"[bold]{entity}[/]", f"[dim]table {escape(str(steps[0].table))}{rows}[/]")
+        for step in steps:
+            done = "[green]done[/]" if step.done else ""
+            style = "dim" if step.done else None
+            lock = "" if step.lock is Lock.NONE else str(step.lock)
+            table.add_row(f"  {step.stage}", escape(step.name), lock, _estimate(step), done, style=style)
     console.print(table)
+    for lock in sorted({step.lock for step in plan.pending if step.lock is not Lock.NONE}):
+        console.print(f"[dim]{lock} blocks {lock.blocks}.[/]", highlight=False)
     if sql:
         _print_sql(console, plan.pending)
     for finding in plan.findings:
@@ -143,50 +158,66 @@ def print_plan(console: Console, plan: Plan, *, sql: bool) -> None:
         console.print("Run it with: dotpeen migrate up", style="bold")
 
 
-def print_checks(console: Console, checks: Sequence[Check]) -> None:
-    """Print the outcome of every check, then one line of summary."""
-    table = Table(title="Verification", title_justify="left", pad_edge=False)
-    for name in ("entity", "check", "", "detail"):
-        table.add_column(name, overflow="fold")
+def print_checks(console: Console, checks: Sequence[Check], *, all_of_them: bool = True) -> None:
+    """Print the outcome of the checks (or only of those that did not simply pass), then one line of summary."""
+    shown = [check for check in checks if all_of_them or check.outcome != "ok"]
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     previous = None
-    for check in checks:
-        entity = (check.entity or "all") if check.entity != previous else ""
+    for check in shown:
+        if check.entity != previous:
+            table.add_row(f"[bold]{check.entity or 'all entities'}[/]")
+            previous = check.entity
         style = _OUTCOMES[check.outcome]
-        table.add_row(entity, check.name, f"[{style}]{check.outcome}[/]", check.detail)
-        previous = check.entity
-    console.print(table)
+        table.add_row(f"  {check.name}", f"[{style}]{check.outcome}[/]", escape(check.detail))
+    if shown:
+        console.print(table)
     failed = sum(check.outcome == "failed" for check in checks)
     if failed:
-        console.print(f"{failed} of {len(checks)} checks failed.", style="bold red")
+        console.print(f"{failed} of {len(checks)} checks failed.", style="bold red", highlight=False)
     else:
-        console.print(f"All {len(checks)} checks passed.", style="bold green")
+        console.print(f"All {len(checks)} checks passed.", style="bold green", highlight=False)
 
 
 def progress_table(progress: Sequence[EntityProgress]) -> Table:
     """The state of every entity."""
-    table = Table(pad_edge=False)
-    for name in ("entity", "stage", "rows", "done", "%", "rows/s", "ETA", "batch", "workers", "waits for"):
-        table.add_column(name, justify="left" if name in ("entity", "stage", "waits for") else "right")
+    table = Table(box=None, pad_edge=False)
+    for name in ("entity", "stage", "done", "of", "%", "rows/s", "ETA", "batch", "workers", "waits for"):
+        left = name in ("entity", "stage", "waits for")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "waits for")
     for entry in progress:
         table.add_row(
             entry.entity,
             entry.stage,
-            _number(entry.rows_total),
             _number(entry.rows_done),
+            _number(entry.rows_todo),
             "" if entry.percent is None else f"{entry.percent:.1f}",
             _number(entry.rows_per_second),
             "" if entry.eta is None else str(timedelta(seconds=round(entry.eta.total_seconds()))),
             _number(entry.batch_rows),
             _number(entry.workers) if entry.workers else "",
-            entry.waiting_for or "",
+            escape(entry.waiting_for or ""),
         )
     return table
 
 
 def journal_table(entries: Sequence[JournalEntry]) -> Table:
     """The journal, newest last."""
-    table = Table(pad_edge=False)
-    for name in ("at", "by", "entity", "stage", "action", "outcome", "time", "lock wait", "lock held", "rows"):
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "at",
+        "by",
+        "entity",
+        "stage",
+        "action",
+        "outcome",
+        "time",
+        "lock wait",
+        "lock held",
+        "rows",
+    ):
         table.add_column(name, overflow="fold")
     for entry in entries:
         table.add_row(
@@ -194,7 +225,8 @@ def journal_table(entries: Sequence[JournalEntry]) -> Table:
             f"{entry.role} ({entry.actor})",
             entry.entity or "",
             entry.stage or "",
-            entry.action + (f": {entry.detail['reason']}" if entry.detail and "reason" in entry.detail else ""),
+            entry.action
+            + (f": {entry.detail['reason']}" if entry.detail and "reason" in entry.detail else ""),
             entry.outcome,
             "" if entry.seconds is None else _seconds(entry.seconds),
             _ms(entry.lock_wait_seconds),
@@ -210,7 +242,9 @@ def _print_sql(console: Console, steps: Sequence[Step]) -> None:
         for statement in step.sql:
             console.print(f"{statement};", markup=False, highlight=False, soft_wrap=True)
         for statement in step.undo:
-            console.print(f"-- undo: {statement};", style="dim", markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                f"-- undo: {statement};", style="dim", markup=False, highlight=False, soft_wrap=True
+            )
     console.print()
 
 

@@ -46,10 +46,14 @@ class Report:
         )
 
 
+def registry_text() -> str:
+    """Return the registry of the sample MES as TOML: the one a newcomer reads first."""
+    return files("dotpeen.demo").joinpath("registry.toml").read_text(encoding="utf-8")
+
+
 def demo_registry() -> Registry:
-    """Return the registry of the sample MES: the one a newcomer reads first."""
-    text = files("dotpeen.demo").joinpath("registry.toml").read_text(encoding="utf-8")
-    return parse_registry(text, file="registry.toml of the demo")
+    """Return it validated."""
+    return parse_registry(registry_text(), file="registry.toml of the demo")
 
 
 def create_database(server_url: str) -> str:
@@ -63,7 +67,9 @@ def create_database(server_url: str) -> str:
 def drop_database(server_url: str) -> None:
     """Drop the demo's database, whoever is connected."""
     with connect(server_url, purpose="demo") as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE))
+        )
 
 
 def build_plant(url: str, rows: int, *, progress: Callable[[str, int], None] | None = None) -> dict[str, int]:
@@ -86,7 +92,9 @@ def run(
     registry = demo_registry()
     entities = registry.select(phase=1)
     with Writers(url) as writers, Runner(url, registry, entities, notify=notify) as runner:
-        say(f"The plant works: 80 writes a second, and reads. Measuring {quiet_seconds:.0f} s before anything happens …")
+        say(
+            f"The plant works: 80 writes a second, and reads. Measuring {quiet_seconds:.0f} s before anything happens …"
+        )
         time.sleep(quiet_seconds)
         writers.mark("during")
         say("Migrating, while it goes on:")

@@ -29,9 +29,13 @@ def capture(target: Target) -> list[Step]:
     trigger = sql.SQL(
         "CREATE TRIGGER {} AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
     ).format(sql.Identifier(CAPTURE_TRIGGER), names.table, names.function("capture"))
-    enable = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(names.table, sql.Identifier(CAPTURE_TRIGGER))
+    enable = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
+        names.table, sql.Identifier(CAPTURE_TRIGGER)
+    )
     return [
-        Step(target.entity.name, Stage.EXPAND, "capture function", target.table.name, render(_function(names))),
+        Step(
+            target.entity.name, Stage.EXPAND, "capture function", target.table.name, render(_function(names))
+        ),
         Step(
             target.entity.name,
             Stage.EXPAND,

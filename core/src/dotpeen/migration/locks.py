@@ -76,7 +76,7 @@ class BlockerWatch:
                 if self._connection is None or self._connection.closed:
                     self._connection = connect(self._url, purpose="blocker watch")
                 blockers = [_described(*row) for row in self._connection.execute(_BLOCKERS, [backend_pid])]
-            except Exception:  # noqa: BLE001, S112 - watching is a courtesy; the watched session reports what matters
+            except Exception:
                 self._connection = None
                 continue
             if blockers != told and not ended.is_set():

@@ -47,7 +47,10 @@ def require_sound(plan: Plan) -> None:
     errors = [finding for finding in plan.findings if finding.level == "error"]
     if not errors:
         return
-    lines = [f"{f.entity + ': ' if f.entity else ''}{f.message}" + (f" ({f.hint})" if f.hint else "") for f in errors]
+    lines = [
+        f"{f.entity + ': ' if f.entity else ''}{f.message}" + (f" ({f.hint})" if f.hint else "")
+        for f in errors
+    ]
     raise PreflightError(
         "the database is not ready; nothing was changed:\n" + "\n".join(f"  - {line}" for line in lines),
         hint="put this right and run the command again",

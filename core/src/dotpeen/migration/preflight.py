@@ -72,7 +72,9 @@ def _server(connection: Connection, catalog: Catalog) -> Iterator[Finding]:
             "",
             "replication slot",
             f"{name} ({'active' if active else 'inactive'}) keeps {kept} of WAL",
-            None if active else "an inactive slot keeps all WAL of the backfill: drop it or bring its reader back",
+            None
+            if active
+            else "an inactive slot keeps all WAL of the backfill: drop it or bring its reader back",
         )
 
 
@@ -140,7 +142,9 @@ def _business_identifier(connection: Connection, target: Target) -> Iterator[Fin
     if entity.uuid.version != 5 or any(name not in table.columns for name in entity.business_id):
         return
     columns = sql.SQL(", ").join(sql.Identifier("t", name) for name in entity.business_id)
-    missing = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier("t", n)) for n in entity.business_id)
+    missing = sql.SQL(" OR ").join(
+        sql.SQL("{} IS NULL").format(sql.Identifier("t", n)) for n in entity.business_id
+    )
     names = EntitySql(target)
     listed = ", ".join(entity.business_id)
     for (key,) in connection.execute(
@@ -158,9 +162,9 @@ def _business_identifier(connection: Connection, target: Target) -> Iterator[Fin
     if any(index.covers_exactly(entity.business_id) for index in table.indexes):
         return
     for *values, count in connection.execute(
-        sql.SQL("SELECT {columns}, count(*) FROM {table} AS t GROUP BY {columns} HAVING count(*) > 1 LIMIT {limit}").format(
-            columns=columns, table=names.table, limit=sql.Literal(_LISTED)
-        )
+        sql.SQL(
+            "SELECT {columns}, count(*) FROM {table} AS t GROUP BY {columns} HAVING count(*) > 1 LIMIT {limit}"
+        ).format(columns=columns, table=names.table, limit=sql.Literal(_LISTED))
     ).fetchall():
         yield Finding(
             "error",
@@ -202,7 +206,11 @@ def _space(connection: Connection, targets: dict[str, Target]) -> Iterator[Findi
         yield Finding("note", "", "disk space", f"{text}; the server's free space can't be seen from here")
     elif free < need:
         yield Finding(
-            "warning", "", "disk space", f"{text}, {_bytes(free)} free", "make room, or migrate table by table"
+            "warning",
+            "",
+            "disk space",
+            f"{text}, {_bytes(free)} free",
+            "make room, or migrate table by table",
         )
     else:
         yield Finding("note", "", "disk space", f"{text}, {_bytes(free)} free")

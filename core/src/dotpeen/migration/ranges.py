@@ -50,7 +50,9 @@ class KeyColumns:
 
     def texts(self) -> sql.Composed:
         """`t."a"::text, t."b"::text`: the key as it is stored in a range."""
-        return sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier("t", name)) for name in self.names)
+        return sql.SQL(", ").join(
+            sql.SQL("{}::text").format(sql.Identifier("t", name)) for name in self.names
+        )
 
     def compare(self, operator: str, key: Sequence[str]) -> sql.Composed:
         """A row comparison that a B-tree over the key answers.
@@ -134,7 +136,9 @@ def split(connection: Connection, entity: str, piece: Range, keys: KeyColumns, r
             " FROM dotpeen.backfill_range WHERE id = %s",
             [Jsonb(middle), piece.id],
         )
-        connection.execute("UPDATE dotpeen.backfill_range SET upper = %s WHERE id = %s", [Jsonb(middle), piece.id])
+        connection.execute(
+            "UPDATE dotpeen.backfill_range SET upper = %s WHERE id = %s", [Jsonb(middle), piece.id]
+        )
     return Range(piece.id, piece.unit, piece.lower, middle, piece.stripe, piece.attempts)
 
 

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
 
 from dotpeen.conformance import conformance
-from dotpeen.database import Catalog, Connection, connect
+from dotpeen.database import Catalog, Connection, connect, read_catalog
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import DotpeenError, PreflightError
+from dotpeen.hooks import VerificationCheck
 from dotpeen.migration import backfill, journal, state
-from dotpeen.migration.events import Event, Notify, StageCompleted, StepFinished, StepStarted, Waiting, ignore
+from dotpeen.migration.events import (
+    Event,
+    Notify,
+    RowsDone,
+    StageCompleted,
+    StepFinished,
+    StepStarted,
+    Waiting,
+    ignore,
+)
 from dotpeen.migration.locks import BlockerWatch, LockTimes, run_alone, run_locked
 from dotpeen.migration.model import Finding, Lock, Plan, Stage, Step, Target
 from dotpeen.migration.plan import APPLY, make_plan, require_sound
 from dotpeen.migration.throttle import Throttle, Window
 from dotpeen.migration.verification import Check, verify
+from dotpeen.plugins import Plugins
 from dotpeen.registry import Entity, Registry
 
 _ATTEMPTS = 5
@@ -28,11 +39,20 @@ _ATTEMPTS = 5
 class Runner:
     """Plans, runs and verifies the migration of some entities. A context manager: it owns two sessions."""
 
-    def __init__(self, url: str, registry: Registry, entities: Sequence[Entity], *, notify: Notify = ignore) -> None:
+    def __init__(
+        self,
+        url: str,
+        registry: Registry,
+        entities: Sequence[Entity],
+        *,
+        notify: Notify = ignore,
+        plugins: Plugins | None = None,
+    ) -> None:
         self.url = url
         self.registry = registry
         self.entities = tuple(entities)
-        self.notify = notify
+        self.plugins = plugins
+        self._watcher = notify
         self.connection = connect(url, purpose="migrate")
         self.watch = BlockerWatch(url)
 
@@ -43,6 +63,13 @@ class Runner:
         self.watch.close()
         self.connection.close()
 
+    def notify(self, event: Event) -> None:
+        """Tell whoever watches, and the plugins, what happened."""
+        self._watcher(event)
+        if isinstance(event, RowsDone) and event.rows and self.plugins is not None:
+            entity = self.registry.entities[event.entity]
+            self.plugins.call("dotpeen_uuids_issued", entity=entity, count=event.rows)
+
     def plan(self, *, to: Stage = Stage.VERIFY) -> Plan:
         """Plan, with everything that conformance and preflight find; changes nothing."""
         catalog, targets = state.load_targets(self.connection, self.registry, self.entities)
@@ -51,7 +78,9 @@ class Runner:
             for f in conformance(self.registry, self._whole(catalog, targets), self.entities)
         )
         broken = {f.entity for f in findings if f.level == "error"}
-        sound = {name: target for name, target in targets.items() if target is not None and name not in broken}
+        sound = {
+            name: target for name, target in targets.items() if target is not None and name not in broken
+        }
         return make_plan(self.connection, catalog, sound, to=to, findings=findings)
 
     def up(self, *, to: Stage = Stage.VERIFY, workers: int = 1, window: Window | None = None) -> list[Check]:
@@ -73,7 +102,7 @@ class Runner:
         """Check every entity and remember which passed."""
         targets = [self.target(entity) for entity in self.entities]
         started = time.monotonic()
-        checks = verify(self.connection, targets, lambda check: None)
+        checks = verify(self.connection, targets, self._plugin_checks())
         for target in targets:
             failed = [c for c in checks if c.entity in ("", target.entity.name) and c.outcome == "failed"]
             if target.state is None:
@@ -109,7 +138,9 @@ class Runner:
         """Keep the same command elsewhere off this entity's schema; waits until it is our turn."""
         key = f"dotpeen {entity.name}"
         told = False
-        while not self._one("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%s, 0))", [key]):
+        while not self._one(
+            "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended(%s, 0))", [key]
+        ):
             if not told:
                 self.notify(Waiting(entity.name, "another `dotpeen migrate` works on its schema"))
                 told = True
@@ -170,13 +201,20 @@ class Runner:
                     return
                 started = time.monotonic()
                 backfill.prepare(self.connection, target)
-                if backfill.is_finished(self.connection, target) and backfill.finish_pass(self.connection, target):
+                if backfill.is_finished(self.connection, target) and backfill.finish_pass(
+                    self.connection, target
+                ):
                     self._finish_backfill(entity)
                     return
             (step,) = APPLY[Stage.BACKFILL](target)
             self.notify(StepStarted(step))
             backfill.run(
-                self.url, target, self.registry.migration, workers=workers, throttle=throttle, notify=self.notify
+                self.url,
+                target,
+                self.registry.migration,
+                workers=workers,
+                throttle=throttle,
+                notify=self.notify,
             )
             self.notify(StepFinished(step, time.monotonic() - started))
 
@@ -244,11 +282,11 @@ class Runner:
         )
         return times
 
-    def _run_autocommit(self, step: Step, tell: object) -> None:
+    def _run_autocommit(self, step: Step, tell: Callable[[str | None], None]) -> None:
         started = time.monotonic()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                run_alone(self.connection, step.sql, watch=self.watch, tell=tell)  # type: ignore[arg-type]
+                run_alone(self.connection, step.sql, watch=self.watch, tell=tell)
                 break
             except psycopg.errors.UniqueViolation as error:
                 raise DotpeenError(
@@ -264,7 +302,9 @@ class Runner:
     def _again(self, step: Step) -> Step:
         """Look at the catalog anew: what failed may have left an invalid index to drop first."""
         entity = self.registry.entities[step.entity]
-        renewed = [s for s in APPLY[step.stage](self.target(entity)) if s.table == step.table and s.mode == step.mode]
+        renewed = [
+            s for s in APPLY[step.stage](self.target(entity)) if s.table == step.table and s.mode == step.mode
+        ]
         return renewed[0] if renewed else step
 
     def _record(self, step: Step, *, seconds: float | None = None) -> int:
@@ -278,15 +318,22 @@ class Runner:
             seconds=seconds,
         )
 
+    def _plugin_checks(self) -> dict[str, list[tuple[str, VerificationCheck]]]:
+        if self.plugins is None:
+            return {}
+        return {
+            entity.name: [
+                (plugin, check)
+                for plugin, answer in self.plugins.call("dotpeen_verification_checks", entity=entity)
+                for check in answer
+            ]
+            for entity in self.entities
+        }
+
     def _whole(self, catalog: Catalog, targets: dict[str, Target | None]) -> Catalog:
         """For "did you mean": all tables, when one is missing."""
-        from dotpeen.database import read_catalog
-
         return catalog if all(targets.values()) else read_catalog(self.connection)
 
     def _one(self, query: str, parameters: list[object]) -> bool:
         row = self.connection.execute(query.encode(), parameters).fetchone()
         return bool(row and row[0])
-
-
-__all__ = ["Event", "Runner"]

@@ -170,7 +170,9 @@ def business_name(alias: str, columns: Sequence[str], types: dict[str, str]) -> 
 def _text(column: sql.Composable, type_name: str) -> sql.Composable:
     # A date's text depends on the session's DateStyle and TimeZone; keys must not.
     if type_name.startswith("timestamp") and type_name.endswith("with time zone"):
-        return sql.SQL("pg_catalog.to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')").format(column)
+        return sql.SQL(
+            "pg_catalog.to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        ).format(column)
     if type_name.startswith("timestamp"):
         return sql.SQL("pg_catalog.to_char({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')").format(column)
     if type_name == "date":

@@ -48,7 +48,9 @@ def load_targets(
             sidecar=catalog.table(TableName(SCHEMA, f"identity_{entity.name}")),
             restore=installed and _has_issued(connection, entity),
             functions=functions,
-            parts={part.name: part_tables[part.name] for part in table.partitions if part.name in part_tables},
+            parts={
+                part.name: part_tables[part.name] for part in table.partitions if part.name in part_tables
+            },
             backfilled=installed and _backfilled(connection, entity),
             verified=installed and _verified(connection, entity),
         )

@@ -45,5 +45,6 @@ def read_progress(connection: Connection, entities: Iterable[Entity]) -> list[En
             )
             known = {row.entity: row for row in rows}
     return [
-        known.get(entity.name) or EntityProgress(entity.name, entity.uuid.storage, "not begun") for entity in entities
+        known.get(entity.name) or EntityProgress(entity.name, entity.uuid.storage, "not begun")
+        for entity in entities
     ]

@@ -56,7 +56,8 @@ class Window:
             window = cls(time(hours[0], hours[1]), time(hours[2], hours[3]))
         except ValueError:
             raise ConfigurationError(
-                f"{text!r} is no time window", hint="write it as 22:00-05:00, in the local time of this machine"
+                f"{text!r} is no time window",
+                hint="write it as 22:00-05:00, in the local time of this machine",
             ) from None
         if window.opens == window.closes:
             raise ConfigurationError(f"the time window {text!r} is empty")
@@ -121,7 +122,7 @@ class Throttle:
                     row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
                     started = row[0] if row else None
                 self._reason = self._look(connection, started)
-            except Exception as error:  # noqa: BLE001 - without a look at the database there is no going on
+            except Exception as error:
                 connection = None
                 self._reason = f"the database can't be watched: {' '.join(str(error).split())}"
             self._looked.set()
@@ -131,7 +132,9 @@ class Throttle:
 
     def _look(self, connection: Connection, started: datetime | None) -> str | None:
         settings = self._settings
-        row = connection.execute(_LOOK, {"started": started, "workers": f"dotpeen {WORKER_PURPOSE}%"}).fetchone()
+        row = connection.execute(
+            _LOOK, {"started": started, "workers": f"dotpeen {WORKER_PURPOSE}%"}
+        ).fetchone()
         if row is None:
             raise psycopg.OperationalError("no answer")
         paused_by, stopped, lag, waiting, active, autovacuum_busy = row
@@ -164,7 +167,9 @@ def pause(connection: Connection, who: str) -> None:
 def resume(connection: Connection) -> bool:
     """Let them go on; returns whether they were paused."""
     return (
-        connection.execute("UPDATE dotpeen.control SET paused_at = NULL, paused_by = NULL WHERE paused_at IS NOT NULL")
+        connection.execute(
+            "UPDATE dotpeen.control SET paused_at = NULL, paused_by = NULL WHERE paused_at IS NOT NULL"
+        )
     ).rowcount > 0
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import psycopg
 from psycopg import sql
 
 from dotpeen.database import Connection
+from dotpeen.hooks import VerificationCheck
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Target
@@ -36,8 +38,12 @@ class Check:
 Result = tuple[Literal["ok", "failed", "note"], str]
 
 
-def verify(connection: Connection, targets: Sequence[Target], told: Callable[[Check], None]) -> list[Check]:
-    """Run every check on every entity; only reads. `told` hears each outcome as it comes."""
+def verify(
+    connection: Connection,
+    targets: Sequence[Target],
+    plugin_checks: Mapping[str, Sequence[tuple[str, VerificationCheck]]],
+) -> list[Check]:
+    """Run every check on every entity, the plugins' by entity name included; only reads."""
     checks = []
 
     def run(entity: str, name: str, check: Callable[[], Result]) -> None:
@@ -46,16 +52,24 @@ def verify(connection: Connection, targets: Sequence[Target], told: Callable[[Ch
             outcome, detail = check()
         except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
             outcome, detail = "failed", f"not migrated: {error.diag.message_primary}"
-        found = Check(entity, name, outcome, detail, time.monotonic() - started)
-        checks.append(found)
-        told(found)
+        checks.append(Check(entity, name, outcome, detail, time.monotonic() - started))
 
     for target in targets:
         for name, check in _checks(connection, target):
             run(target.entity.name, name, check)
+        for plugin, extra in plugin_checks.get(target.entity.name, ()):
+            run(target.entity.name, f"{plugin}: {extra.name}", partial(_plugin_check, connection, extra))
     if len(targets) > 1:
         run("", "no UUID in two entities", lambda: _collisions(connection, targets))
     return checks
+
+
+def _plugin_check(connection: Connection, check: VerificationCheck) -> Result:
+    try:
+        wrong = list(check.run(connection))
+    except Exception as error:
+        return "failed", f"the check itself failed: {type(error).__name__}: {error}"
+    return ("failed", "; ".join(wrong)) if wrong else ("ok", "")
 
 
 def _checks(connection: Connection, target: Target) -> Iterator[tuple[str, Callable[[], Result]]]:
@@ -98,9 +112,9 @@ def _nulls(connection: Connection, target: Target) -> Result:
 def _duplicates(connection: Connection, target: Target) -> Result:
     column, source = _identities(target)
     rows = connection.execute(
-        sql.SQL("SELECT {}::text, count(*) FROM {} WHERE {} IS NOT NULL GROUP BY 1 HAVING count(*) > 1 LIMIT 5").format(
-            column, source, column
-        )
+        sql.SQL(
+            "SELECT {}::text, count(*) FROM {} WHERE {} IS NOT NULL GROUP BY 1 HAVING count(*) > 1 LIMIT 5"
+        ).format(column, source, column)
     ).fetchall()
     if rows:
         return "failed", "; ".join(f"{value} in {count} rows" for value, count in rows)
@@ -150,9 +164,14 @@ def _rows(connection: Connection, target: Target) -> Result:
     deleted = max(deleted_now - before[2], 0)
     if now + deleted < before[0]:
         if deleted_now < before[2]:
-            return "note", f"{now:,} rows, {before[0]:,} before; the server's statistics were reset in between"
+            return (
+                "note",
+                f"{now:,} rows, {before[0]:,} before; the server's statistics were reset in between",
+            )
         return "failed", f"{now:,} rows and {deleted:,} deleted by the plant, but {before[0]:,} before"
-    return "ok", f"{before[0]:,} before, {now:,} now" + (f", {deleted:,} deleted by the plant" if deleted else "")
+    return "ok", f"{before[0]:,} before, {now:,} now" + (
+        f", {deleted:,} deleted by the plant" if deleted else ""
+    )
 
 
 def _foreign_keys(connection: Connection, target: Target) -> Result:
@@ -160,15 +179,17 @@ def _foreign_keys(connection: Connection, target: Target) -> Result:
     for key in keys:
         if not key.validated:
             return "failed", f"{key.name} is not validated"
-        present = sql.SQL(" AND ").join(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(c)) for c in key.columns)
+        present = sql.SQL(" AND ").join(
+            sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(c)) for c in key.columns
+        )
         same = sql.SQL(" AND ").join(
             sql.SQL("r.{} = t.{}").format(sql.Identifier(there), sql.Identifier(here))
             for here, there in zip(key.columns, key.referenced_columns, strict=True)
         )
         row = connection.execute(
-            sql.SQL("SELECT count(*) FROM {} AS t WHERE {} AND NOT EXISTS (SELECT FROM {} AS r WHERE {})").format(
-                EntitySql(target).table, present, sql.Identifier(*key.references), same
-            )
+            sql.SQL(
+                "SELECT count(*) FROM {} AS t WHERE {} AND NOT EXISTS (SELECT FROM {} AS r WHERE {})"
+            ).format(EntitySql(target).table, present, sql.Identifier(*key.references), same)
         ).fetchone()
         if row and row[0]:
             return "failed", f"{key.name}: {row[0]:,} rows point nowhere"
@@ -180,14 +201,21 @@ def _new_rows(target: Target) -> Result:
     enabled = {trigger.name for trigger in table.triggers if trigger.enabled == "A"}
     if target.entity.uuid.storage == "sidecar":
         missing = [name for name in SIDECAR_TRIGGERS if name not in enabled]
-        return ("failed", f"trigger {missing[0]} is missing or off") if missing else ("ok", "triggers on the table")
+        return (
+            ("failed", f"trigger {missing[0]} is missing or off")
+            if missing
+            else ("ok", "triggers on the table")
+        )
     if FILL_TRIGGER not in enabled:
         return "failed", f"trigger {FILL_TRIGGER} is missing or off"
     column = table.columns.get(target.entity.uuid.column)
     default = EntitySql(target).default
     if default is not None and (column is None or column.default is None):
         return "failed", "the column has no default"
-    return "ok", "fill trigger" if default is None else f"default {column.default if column else ''} and fill trigger"
+    return (
+        "ok",
+        "fill trigger" if default is None else f"default {column.default if column else ''} and fill trigger",
+    )
 
 
 def _guard(connection: Connection, target: Target) -> Result:
@@ -202,7 +230,10 @@ def _guard(connection: Connection, target: Target) -> Result:
         [target.entity.name],
     ).fetchone()
     if row and row[0]:
-        return "note", f"on; it was turned off {row[0]} times, last at {row[1]:%Y-%m-%d %H:%M:%S} (see the journal)"
+        return (
+            "note",
+            f"on; it was turned off {row[0]} times, last at {row[1]:%Y-%m-%d %H:%M:%S} (see the journal)",
+        )
     return "ok", "on, never turned off"
 
 
@@ -273,7 +304,9 @@ def _identities(target: Target) -> tuple[sql.Composable, sql.Composable]:
 def _sample(connection: Connection, target: Target, count: int) -> list[str]:
     column, source = _identities(target)
     rows = connection.execute(
-        sql.SQL("SELECT {c}::text FROM {} WHERE {c} IS NOT NULL LIMIT {}").format(source, sql.Literal(count), c=column)
+        sql.SQL("SELECT {c}::text FROM {} WHERE {c} IS NOT NULL LIMIT {}").format(
+            source, sql.Literal(count), c=column
+        )
     )
     return [row[0] for row in rows]
 
@@ -281,9 +314,9 @@ def _sample(connection: Connection, target: Target, count: int) -> list[str]:
 def _lookup(target: Target, value: str) -> sql.Composed:
     names = EntitySql(target)
     if target.entity.uuid.storage == "sidecar":
-        return sql.SQL("SELECT i.key FROM dotpeen.identity AS i WHERE i.entity = {} AND i.uuid = {}::uuid").format(
-            literal(target.entity.name), literal(value)
-        )
+        return sql.SQL(
+            "SELECT i.key FROM dotpeen.identity AS i WHERE i.entity = {} AND i.uuid = {}::uuid"
+        ).format(literal(target.entity.name), literal(value))
     return sql.SQL("SELECT * FROM {} WHERE {} = {}::{}").format(
         names.table, names.column, literal(value), sql.SQL(target.entity.uuid.type)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import psycopg
 
@@ -74,13 +75,12 @@ class Worker:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        try:
+        # If the session is gone, others see that it was not heard of since.
+        with suppress(psycopg.Error):
             self._connection.execute(
                 "UPDATE dotpeen.worker SET ended_at = pg_catalog.clock_timestamp(), waiting_for = NULL WHERE id = %s",
                 [self._id],
             )
-        except psycopg.Error:
-            pass  # the session is gone: others see that it was not heard of since
         self._connection.close()
 
     def run(self) -> None:
@@ -206,7 +206,9 @@ class Worker:
         if reason == self._waiting:
             return
         self._waiting = reason
-        self._connection.execute("UPDATE dotpeen.worker SET waiting_for = %s WHERE id = %s", [reason, self._id])
+        self._connection.execute(
+            "UPDATE dotpeen.worker SET waiting_for = %s WHERE id = %s", [reason, self._id]
+        )
         self._notify(Waiting(self._entity, reason))
 
     def _heartbeat(self) -> None:

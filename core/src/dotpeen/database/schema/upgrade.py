@@ -5,10 +5,6 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
 from dotpeen.database.connect import Connection, connect
 from dotpeen.errors import ConfigurationError
@@ -29,6 +25,12 @@ def upgrade(url: str) -> None:
 
     Raises `ConfigurationError` when the role may not create it.
     """
+    # Importing these takes longer than all the rest of a command's start, and few commands get here.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
     with connect(url, purpose="schema") as connection:
         connection.execute("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(%s, 0))", [_LOCK])
         try:
@@ -38,7 +40,8 @@ def upgrade(url: str) -> None:
                 connection.execute("CREATE SCHEMA dotpeen")
         except psycopg.errors.InsufficientPrivilege:
             raise ConfigurationError(
-                f"role {connection.info.user!r} may not create schema dotpeen in database {connection.info.dbname!r}",
+                f"role {connection.info.user!r} may not create schema dotpeen "
+                f"in database {connection.info.dbname!r}",
                 hint=f"as the database's owner: GRANT CREATE ON DATABASE {connection.info.dbname} "
                 f"TO {connection.info.user}",
             ) from None

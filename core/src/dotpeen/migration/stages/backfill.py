@@ -13,9 +13,9 @@ ROWS_PER_SECOND = 20_000
 def apply(target: Target) -> list[Step]:
     """One step; its SQL is the statement of a batch."""
     fill = Fill(target)
-    bounds = [[f":{end}_{name}" for name in fill.keys.names] for end in ("after", "up_to")]
+    after, up_to = ([f":{end}_{name}" for name in fill.keys.names] for end in ("after", "up_to"))
     unit = target.table.leaves[0] if target.table.leaves else target.table.name
-    statement = fill.batch(Range(0, unit, *bounds), fill.stripes - 1)
+    statement = fill.batch(Range(0, unit, after, up_to), fill.stripes - 1)
     rows = 0 if target.backfilled else target.table.estimated_rows
     return [
         Step(

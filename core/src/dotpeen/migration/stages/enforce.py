@@ -28,8 +28,8 @@ def apply(target: Target) -> list[Step]:
     added = []
     if not not_null:
         if names.not_null_name not in checks:
-            form = "NOT NULL {}" if native else "CHECK ({} IS NOT NULL)"
-            added.append(_add(names, names.not_null_name, sql.SQL(form).format(names.column)))
+            not_null_form = sql.SQL("NOT NULL {}" if native else "CHECK ({} IS NOT NULL)")
+            added.append(_add(names, names.not_null_name, not_null_form.format(names.column)))
         validated_names.append(names.not_null_name)
     if target.entity.uuid.type == "text":
         if names.format_name not in checks:
@@ -88,7 +88,9 @@ def remove(target: Target) -> list[Step]:
     before = target.state.before if target.state else {}
     statements: list[sql.Composable] = []
     if column.not_null and not before.get("not_null"):
-        statements.append(sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(names.table, names.column))
+        statements.append(
+            sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(names.table, names.column)
+        )
     present = {constraint.name for constraint in target.table.constraints if constraint.kind == "c"}
     statements += [_drop(names, name) for name in (names.not_null_name, names.format_name) if name in present]
     return [
@@ -108,7 +110,9 @@ def _final(
     statements: list[sql.Composable] = []
     if not native:
         if not not_null:
-            statements.append(sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL").format(names.table, names.column))
+            statements.append(
+                sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL").format(names.table, names.column)
+            )
         # Also the leftover of a run that died between the two.
         if not not_null or names.not_null_name in checks:
             statements.append(_drop(names, names.not_null_name))
@@ -126,7 +130,9 @@ def _final(
 
 
 def _add(names: EntitySql, name: str, form: sql.Composable) -> sql.Composed:
-    return sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(names.table, sql.Identifier(name), form)
+    return sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {} NOT VALID").format(
+        names.table, sql.Identifier(name), form
+    )
 
 
 def _drop(names: EntitySql, name: str) -> sql.Composed:

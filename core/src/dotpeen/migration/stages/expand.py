@@ -41,10 +41,14 @@ def apply(target: Target) -> list[Step]:
         what.append("column")
     if names.default is not None and (column is None or column.default is None):
         statements.append(
-            sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(names.table, names.column, names.default)
+            sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {}").format(
+                names.table, names.column, names.default
+            )
         )
         if column is not None:
-            undo.append(sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(names.table, names.column))
+            undo.append(
+                sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(names.table, names.column)
+            )
         what.append("default")
     triggers = {trigger.name: trigger for trigger in table.triggers}
     for trigger_name, create in ((FILL_TRIGGER, fill_trigger(names)), (GUARD_TRIGGER, guard_trigger(names))):
@@ -77,20 +81,31 @@ def remove(target: Target) -> list[Step]:
     ]
     if column is not None and target.created_column:
         statements.append(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(names.table, names.column))
-    elif column is not None and target.state is not None and column.default and not target.state.before.get("default"):
-        statements.append(sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(names.table, names.column))
+    elif (
+        column is not None
+        and target.state is not None
+        and column.default
+        and not target.state.before.get("default")
+    ):
+        statements.append(
+            sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT").format(names.table, names.column)
+        )
     steps = [
         Step(
             entity=target.entity.name,
             stage=Stage.EXPAND,
-            name="drop column, default and triggers" if target.created_column else "drop triggers, keep the column",
+            name="drop column, default and triggers"
+            if target.created_column
+            else "drop triggers, keep the column",
             table=table.name,
             sql=render(*statements),
             lock=Lock.ACCESS_EXCLUSIVE,
             done=not statements,
         )
     ]
-    leftover = [purpose for purpose in ("fill", "capture") if names.function_name(purpose) in target.functions]
+    leftover = [
+        purpose for purpose in ("fill", "capture") if names.function_name(purpose) in target.functions
+    ]
     if leftover:
         steps.append(
             Step(

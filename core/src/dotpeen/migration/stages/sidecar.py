@@ -66,7 +66,9 @@ def remove(target: Target) -> list[Step]:
     ]
     functions = [purpose for purpose in _FUNCTIONS if names.function_name(purpose) in target.functions]
     if functions:
-        drop = [sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(purpose)) for purpose in functions]
+        drop = [
+            sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(purpose)) for purpose in functions
+        ]
         steps.append(
             Step(
                 entity=target.entity.name,
@@ -94,13 +96,17 @@ def _partition(names: EntitySql) -> list[sql.Composable]:
     entity = literal(names.target.entity.name)
     return [
         sql.SQL("CREATE TABLE {} (LIKE dotpeen.identity INCLUDING DEFAULTS)").format(names.sidecar),
-        sql.SQL("ALTER TABLE {} ADD CHECK (entity = {}), ADD PRIMARY KEY (entity, key)").format(names.sidecar, entity),
+        sql.SQL("ALTER TABLE {} ADD CHECK (entity = {}), ADD PRIMARY KEY (entity, key)").format(
+            names.sidecar, entity
+        ),
         sql.SQL(
             "CREATE TRIGGER zz_dotpeen_guard BEFORE UPDATE ON {} FOR EACH ROW "
             "WHEN (NEW.uuid IS DISTINCT FROM OLD.uuid) EXECUTE FUNCTION dotpeen.refuse_uuid_change({}, 'uuid')"
         ).format(names.sidecar, entity),
         sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER zz_dotpeen_guard").format(names.sidecar),
-        sql.SQL("ALTER TABLE dotpeen.identity ATTACH PARTITION {} FOR VALUES IN ({})").format(names.sidecar, entity),
+        sql.SQL("ALTER TABLE dotpeen.identity ATTACH PARTITION {} FOR VALUES IN ({})").format(
+            names.sidecar, entity
+        ),
     ]
 
 
@@ -125,7 +131,9 @@ def _issue(names: EntitySql) -> sql.Composed:
             insert, entity, names.key("new"), names.fresh("new")
         )
     else:
-        body = sql.SQL("{}SELECT {}, {}, {} FROM issued_rows AS r ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;")
+        body = sql.SQL(
+            "{}SELECT {}, {}, {} FROM issued_rows AS r ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;"
+        )
         body = body.format(insert, entity, names.key("r"), names.fresh("r"))
     return _function(names, "issue", body)
 
@@ -168,7 +176,7 @@ def _trigger(names: EntitySql, trigger: str) -> list[sql.Composable]:
         for name in names.target.entity.primary_key
     )
     rows = _partitioned(names)
-    event = {
+    events: dict[str, sql.SQL] = {
         "zz_dotpeen_issue": sql.SQL("AFTER INSERT ON {table} FOR EACH ROW")
         if rows
         else sql.SQL("AFTER INSERT ON {table} REFERENCING NEW TABLE AS issued_rows FOR EACH STATEMENT"),
@@ -177,7 +185,8 @@ def _trigger(names: EntitySql, trigger: str) -> list[sql.Composable]:
         if rows
         else sql.SQL("AFTER DELETE ON {table} REFERENCING OLD TABLE AS retired_rows FOR EACH STATEMENT"),
         "zz_dotpeen_retire_all": sql.SQL("AFTER TRUNCATE ON {table} FOR EACH STATEMENT"),
-    }[trigger].format(table=names.table, changed=changed)
+    }
+    event = events[trigger].format(table=names.table, changed=changed)
     return [
         sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
             sql.Identifier(trigger), event, names.function(trigger.removeprefix("zz_dotpeen_"))
