@@ -185,6 +185,16 @@ def test_alternatives_are_listed() -> None:
     assert 'business_id = "number"  # unique index number_key; also unique: name' in text
 
 
+def test_no_business_id_says_what_is_unique() -> None:
+    step = table("step", column("at", "integer"), column("line", "integer"), indexes=[unique("line", "at")])
+    assert "# business_id: none suggests itself; unique beside the primary key: (line, at)" in propose(
+        catalog(step)
+    )
+    assert "# business_id: the primary key alone is unique" in propose(
+        catalog(table("step", column("at", "date")))
+    )
+
+
 UUIDS = {
     "new, snake case": ([column("part_number")], [], UuidColumn(column="persistent_uuid")),
     "new, camel case": ([column("partNumber")], [], UuidColumn(column="persistentUuid")),

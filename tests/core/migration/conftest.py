@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from conftest import TemplateDatabase
+from dotpeen.database.schema import upgrade
 from dotpeen.migration import Check, Plan, Runner, Stage, down
 from dotpeen.migration.events import Event, Notify, ignore
 from dotpeen.migration.model import Target
@@ -141,9 +143,9 @@ _SNAPSHOT = {
 
 
 @pytest.fixture
-def plant(database: str) -> Iterator[Plant]:
-    """A plant with an empty database."""
-    plant = Plant(database)
+def plant(template_database: TemplateDatabase) -> Iterator[Plant]:
+    """A plant with an empty database; Dotpeen's own schema is there, which saves each test making it."""
+    plant = Plant(template_database("dotpeen", upgrade))
     yield plant
     plant.close()
 

@@ -129,7 +129,10 @@ def verify(
     entity: EntityOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Prove it: counts, nulls, duplicates, form, rows before and after, keys, guard, index, lookups. Exit 1 on failure."""
+    """Prove it: counts, nulls, duplicates, form, rows before and after, keys, guard, index, lookups.
+
+    Ends with 1 when a check fails.
+    """
     shared = current(context)
     entities = _entities(shared, phase, entity)
     with Runner(shared.url, shared.registry, entities, plugins=load_plugins(shared.registry)) as runner:

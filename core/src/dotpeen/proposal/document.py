@@ -105,8 +105,8 @@ def _business_id(entity: ProposedEntity) -> Iterator[str]:
         doubt = _comment("reads like one, but is not unique in the database")
         yield f"# business_id = {_columns(guess.candidate)}{doubt}"
     else:
-        also = f"; unique, but hardly spoken: {others}" if others else ""
-        yield f"# business_id: {_cut(guess.reason + also)}"
+        none = f"none suggests itself; unique beside the primary key: {others}" if others else guess.reason
+        yield f"# business_id: {_cut(none)}"
 
 
 def _uuid(entity: ProposedEntity) -> Iterator[str]:

@@ -126,15 +126,11 @@ def _partitioned(names: EntitySql) -> bool:
 def _issue(names: EntitySql) -> sql.Composed:
     insert = sql.SQL("  INSERT INTO {sidecar} (entity, key, uuid) ").format(sidecar=names.sidecar)
     entity = literal(names.target.entity.name)
-    if _partitioned(names):
-        body = sql.SQL("{}VALUES ({}, {}, {}) ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;").format(
-            insert, entity, names.key("new"), names.fresh("new")
-        )
-    else:
-        body = sql.SQL(
-            "{}SELECT {}, {}, {} FROM issued_rows AS r ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;"
-        )
-        body = body.format(insert, entity, names.key("r"), names.fresh("r"))
+    row = "new" if _partitioned(names) else "r"
+    rows = sql.SQL("VALUES ({}, {}, {})" if _partitioned(names) else "SELECT {}, {}, {} FROM issued_rows AS r")
+    body = sql.SQL("{}{} ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;").format(
+        insert, rows.format(entity, names.key(row), names.fresh(row))
+    )
     return _function(names, "issue", body)
 
 
