@@ -76,6 +76,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
+def test_run(request: pytest.FixtureRequest) -> Run:
+    """What the workers of this test run share, for tests that make a server of their own."""
+    return request.config.stash[_RUN]
+
+
+@pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Server:
     """The server of this run, for tests that make databases by themselves."""
     run = request.config.stash[_RUN]

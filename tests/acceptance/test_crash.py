@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -10,27 +11,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import psycopg
 import pytest
 from acceptance.plant import KINDS, Plant, create, fingerprint, registry
 from acceptance.private_server import PrivateServer
 from acceptance.zygote import Command, Zygote
+from postgres import Run
+
+pytestmark = pytest.mark.database
 
 STAGES: Final = ("expand", "backfill", "index", "enforce", "verify")
 WEAPONS: Final = {"command": 10, "session": 3, "backend": 3, "server": 4}
 """SIGKILL of the command, pg_terminate_backend, SIGKILL of one session of ours, SIGKILL of all PostgreSQL."""
 LINGER: Final = {"expand": 0.06, "backfill": 0.5, "index": 0.1, "enforce": 0.06, "verify": 0.15}
 """The longest wait, in seconds, from when a stage is seen to begin until the kill."""
+START: Final = 1.0
 SLOW_BATCHES: Final = 'batch_target = "10ms"\nbatch_min = 20\nbatch_max = 150'
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PrivateServer]:
+def private_server(test_run: Run) -> Iterator[PrivateServer]:
     """A PostgreSQL of this test's own."""
-    from conftest import _RUN
-
-    server = PrivateServer(request.config.stash[_RUN], f"crash-{tmp_path.name[:20]}")
+    server = PrivateServer(test_run, f"private-{uuid4().hex[:8]}")
     yield server
     server.stop()
 
@@ -64,11 +68,13 @@ class Ordeal:
         commands = [self.zygote.start(*arguments)]
         if self.rng.random() < 0.2:
             commands.append(self.zygote.start(*arguments))
-        aim = self.position(direction) + self.rng.choice((0, 0, 1, 1, 2, 3))
+        ahead = self.rng.choice((0, 1, 1, 2, 3))
+        aim = self.position(direction) + ahead
         while commands[0].running and self.position(direction) < aim:
             time.sleep(0.004)
-        stage = self.stage(direction, max(aim, self.position(direction)))
-        time.sleep(self.rng.uniform(0, LINGER[stage]))
+        # Before its first stage it looks at the catalog and at the rows.
+        linger = LINGER[self.stage(direction, aim)] if ahead else START
+        time.sleep(self.rng.uniform(0, linger))
         if not commands[0].running:
             return self._ended_well(commands, direction)
         stage = self.stage(direction, self.position(direction))
@@ -121,7 +127,7 @@ class Ordeal:
         except psycopg.errors.UndefinedTable:
             return 0
         except psycopg.OperationalError:
-            self._connection = None
+            self.close()
             return 0
         # Verify comes once, after all others.
         each = [min(STAGES.index(stage) + 1, 4) if stage else 0 for stage in stages.values()]
@@ -134,6 +140,11 @@ class Ordeal:
         if direction == "up":
             return "verify" if position >= 4 * len(self.kinds) else STAGES[position % 4]
         return "verify" if position == 0 else STAGES[3 - (position - 1) % 4]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         self.server.wait(self.url)
@@ -179,6 +190,7 @@ def ordeal(
             for direction, kills in rounds:
                 trial.drive(direction, kills)
                 trial.wrong += _leftovers(url, clean[direction], direction)
+            trial.close()
             plant_statements = plant.books.statements
         wrong = trial.wrong + plant.check()
         verified = zygote.start("migrate", "verify")
@@ -229,17 +241,17 @@ def _leftovers(url: str, clean: dict[str, list[tuple[Any, ...]]], direction: str
                 yield f"after {direction}: {len(rows)} {what}: {rows[:3]}"
 
 
-def test_a_few_kills(server: PrivateServer, tmp_path: Path) -> None:
-    trial = ordeal(server, tmp_path, ("Part", "Machine"), rows=2000, seed=1, rounds=(("up", 3),))
+def test_a_few_kills(private_server: PrivateServer, tmp_path: Path) -> None:
+    trial = ordeal(private_server, tmp_path, ("Part", "Machine"), rows=2000, seed=1, rounds=(("up", 3),))
     assert trial.kills.total() >= 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_forty_kills_over_all_stages(server: PrivateServer, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    seed = request.config.getoption("--seed", None) or random.randrange(1, 10_000)
+def test_forty_kills_over_all_stages(private_server: PrivateServer, tmp_path: Path) -> None:
+    seed = os.environ.get("DOTPEEN_TEST_SEED") or random.randrange(1, 10_000)
     trial = ordeal(
-        server,
+        private_server,
         tmp_path,
         tuple(KINDS),
         rows=10_000,

@@ -29,8 +29,8 @@ def part(**uuid: Any) -> Entity:
     return Entity.model_validate({"name": "Part", "table": "Part", "uuid": {"column": "uuid"} | uuid})
 
 
-def target(version: int = 180000, **uuid: Any) -> Target:
-    return Target(part(**uuid), TABLE, version)
+def target(server: int = 180000, **uuid: Any) -> Target:
+    return Target(part(**uuid), TABLE, server)
 
 
 def sql_of(target: Target, stage: Stage) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import typer
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, current
 from dotpeen.conformance import Finding, conformance
@@ -60,15 +61,15 @@ def _read(shared: Context, registry: Registry) -> Catalog:
 
 
 def _print(shared: Context, file: str, database: str, entities: int, findings: list[Finding]) -> None:
+    table = RichTable.grid(padding=(0, 2))
+    for finding in findings:
+        remedy = "" if finding.hint is None else f"\n→ {finding.hint}"
+        text = Text.assemble(
+            (f"{file}: {finding.key}", "bold"), f"\n{finding.message}{remedy}", overflow="fold"
+        )
+        table.add_row(Text(finding.level, style=_STYLES[finding.level]), text)
     if findings:
-        table = RichTable(title=None, show_lines=False, pad_edge=False)
-        table.add_column("level")
-        table.add_column("where", overflow="fold")
-        table.add_column("what", overflow="fold", ratio=1)
-        for finding in findings:
-            message = finding.message if finding.hint is None else f"{finding.message}\n→ {finding.hint}"
-            table.add_row(finding.level, f"{file}: {finding.key}", message, style=_STYLES[finding.level])
-        shared.out.print(table, markup=False, highlight=False)
+        shared.out.print(table)
     errors = sum(finding.level == "error" for finding in findings)
     others = len(findings) - errors
     checked = f"{entities} {'entity' if entities == 1 else 'entities'} held against database {database}"

@@ -16,8 +16,9 @@ from rich.table import Table
 from dotpeen.migration import Check, Lock, Plan, Stage, Step
 from dotpeen.migration.events import (
     Event,
+    Noticed,
+    Progressed,
     RowsDone,
-    RowsPlanned,
     StageCompleted,
     StepFinished,
     StepStarted,
@@ -68,25 +69,26 @@ class Display:
 
     def _show(self, event: Event) -> None:
         match event:
-            case RowsPlanned(entity, todo, done):
-                if entity in self._bars:
-                    self._progress.update(self._bars[entity], total=max(todo, done))
-                else:
-                    self._bars[entity] = self._progress.add_task(
-                        entity, total=max(todo, done, 1), completed=done, rows="", waiting=""
-                    )
-            case RowsDone(entity, rows, batch_rows, _):
-                if entity in self._bars:
-                    bar = self._bars[entity]
-                    self._progress.update(bar, advance=rows, rows=f"batches of {batch_rows:,}")
+            case Progressed(entity, todo, done, rate, workers):
+                self._advance(entity, todo, done, f"{rate:,.0f} rows/s, {workers} workers" if rate else "")
             case Waiting(entity, reason):
                 self._wait(entity, reason)
             case StepFinished():
                 self._finished.append(event)
             case StageCompleted(entity, stage):
                 self._stage(entity, stage)
-            case StepStarted():
+            case Noticed(finding):
+                subject = f"{finding.entity}: " if finding.entity else ""
+                self.message(f"  {finding.level}: {subject}{finding.message}")
+                if finding.hint:
+                    self.message(f"      → {finding.hint}")
+            case StepStarted() | RowsDone():
                 pass
+
+    def _advance(self, entity: str, todo: int, done: int, rows: str) -> None:
+        if entity not in self._bars:
+            self._bars[entity] = self._progress.add_task(entity, total=1, rows="", waiting="")
+        self._progress.update(self._bars[entity], total=max(todo, done, 1), completed=done, rows=rows)
 
     def _stage(self, entity: str, stage: Stage) -> None:
         steps = [event for event in self._finished if event.step.entity == entity]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from psycopg.types.json import Jsonb
 
 from dotpeen.database import Connection, connect
 from dotpeen.errors import BackfillError, MigrationStoppedError
 from dotpeen.migration import ranges
-from dotpeen.migration.events import Notify, RowsPlanned
+from dotpeen.migration.events import Notify, Progressed
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Target
 from dotpeen.migration.throttle import Throttle
@@ -18,6 +17,7 @@ from dotpeen.migration.worker import Worker
 from dotpeen.registry import MigrationSettings, TableName
 
 MAX_PASSES = 12
+_TELL_EVERY = 0.5
 EXACT_COUNT_BYTES = 16 * 1024**3
 """Tables up to this size are counted exactly; beyond it the planner's estimate serves for the percentage."""
 
@@ -72,8 +72,6 @@ def run(
     Raises `MigrationStoppedError` when asked to stop, and the first error of a worker.
     """
     fill = Fill(target)
-    with connect(url, purpose="coordinator") as connection:
-        _announce(connection, target, notify)
     failures: list[BaseException] = []
 
     def work(number: int) -> None:
@@ -84,16 +82,21 @@ def run(
             failures.append(error)
             throttle.stop.set()
 
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="backfill") as pool:
+    with (
+        connect(url, purpose="coordinator") as connection,
+        ThreadPoolExecutor(max_workers=workers, thread_name_prefix="backfill") as pool,
+    ):
         futures = [pool.submit(work, number) for number in range(workers)]
         try:
-            for future in futures:
-                while not future.done():
-                    # Short waits keep the main thread open to Ctrl-C.
-                    threading.Event().wait(0.05)
-        except KeyboardInterrupt:
+            while wait(futures, timeout=_TELL_EVERY).not_done:
+                if not failures:
+                    _tell(connection, target, notify)
+        except BaseException:
+            # Ctrl-C, or the database is gone: the workers end after their batch.
             throttle.stop.set()
             raise
+        if not failures:
+            _tell(connection, target, notify)
     for failure in failures:
         if not isinstance(failure, MigrationStoppedError):
             raise failure
@@ -147,12 +150,14 @@ def is_finished(connection: Connection, target: Target) -> bool:
     return bool(row and row[0]) and not ranges.any_left(connection, target.entity.name)
 
 
-def _announce(connection: Connection, target: Target, notify: Notify) -> None:
+def _tell(connection: Connection, target: Target, notify: Notify) -> None:
     row = connection.execute(
-        "SELECT rows_todo, rows_done FROM dotpeen.progress WHERE entity = %s", [target.entity.name]
+        "SELECT rows_todo, rows_done, rows_per_second::float8, workers FROM dotpeen.progress WHERE entity = %s",
+        [target.entity.name],
     ).fetchone()
     if row:
-        notify(RowsPlanned(target.entity.name, todo=int(row[0] or 0), done=int(row[1] or 0)))
+        todo, done, rate, workers = row
+        notify(Progressed(target.entity.name, todo or 0, done or 0, rate, workers))
 
 
 def _count(connection: Connection, target: Target, fill: Fill, unit: TableName) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dotpeen.migration.model import Stage, Step
+from dotpeen.migration.model import Finding, Stage, Step
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,24 @@ class RowsDone:
 
 
 @dataclass(frozen=True)
-class RowsPlanned:
-    """The backfill, or the copy to the ledger, knows how much there is to do; `done` by others or before."""
+class Progressed:
+    """How far the backfill of an entity is, by all its workers, here and elsewhere; or the copy to the ledger."""
 
     entity: str
     todo: int
     done: int
+    rows_per_second: float | None = None
+    workers: int = 1
 
 
-Event: TypeAlias = StepStarted | StepFinished | StageCompleted | Waiting | RowsDone | RowsPlanned
+@dataclass(frozen=True)
+class Noticed:
+    """Preflight found something worth knowing that does not keep the migration from starting."""
+
+    finding: Finding
+
+
+Event: TypeAlias = StepStarted | StepFinished | StageCompleted | Waiting | RowsDone | Progressed | Noticed
 Notify: TypeAlias = Callable[[Event], None]
 
 

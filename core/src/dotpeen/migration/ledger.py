@@ -12,7 +12,7 @@ from psycopg import sql
 
 from dotpeen.database import Connection
 from dotpeen.migration import ranges
-from dotpeen.migration.events import Notify, RowsDone, RowsPlanned
+from dotpeen.migration.events import Notify, Progressed
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.ranges import Key
@@ -51,17 +51,14 @@ def capture(target: Target) -> list[Step]:
 def copy_column(connection: Connection, target: Target, notify: Notify) -> int:
     """Copy the UUIDs of every row, batch by batch; returns how many rows were read."""
     fill = Fill(target)
-    notify(RowsPlanned(target.entity.name, todo=target.table.estimated_rows, done=0))
     total = 0
     for unit in target.table.leaves:
         lower: Key | None = None
         bound = ranges.largest_key(connection, unit, fill.keys)
         while bound is not None and lower != bound:
             upper = ranges.key_after(connection, unit, fill.keys, lower, bound, BATCH_ROWS) or bound
-            started = time.monotonic()
-            rows = _copy_range(connection, fill, unit, lower, upper)
-            total += rows
-            notify(RowsDone(target.entity.name, rows, BATCH_ROWS, time.monotonic() - started))
+            total += _copy_range(connection, fill, unit, lower, upper)
+            notify(Progressed(target.entity.name, todo=max(target.table.estimated_rows, total), done=total))
             lower = upper
     return total
 

@@ -114,6 +114,12 @@ class Target:
         return self.state is not None and not self.state.before.get("column", False)
 
     @property
+    def not_null(self) -> bool:
+        """Whether the database itself lets no row be without a UUID."""
+        column = self.table.columns.get(self.entity.uuid.column)
+        return self.entity.uuid.storage == "column" and column is not None and column.not_null
+
+    @property
     def completed_all(self) -> bool:
         """Whether every stage was completed."""
         return self.completed(Stage.VERIFY)

@@ -84,7 +84,9 @@ def _values(connection: Connection, target: Target) -> Iterator[Finding]:
     column = table.columns.get(entity.uuid.column)
     if entity.uuid.storage == "sidecar" or column is None or column.type not in ("uuid", "text"):
         return
-    if any(index.covers_exactly([column.name]) for index in table.indexes) and column.type == "uuid":
+    if target.created_column or (
+        column.type == "uuid" and any(index.covers_exactly([column.name]) for index in table.indexes)
+    ):
         return
     names = EntitySql(target)
     key, name, source = names.key("t"), names.column, names.table

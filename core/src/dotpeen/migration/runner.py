@@ -16,6 +16,7 @@ from dotpeen.hooks import VerificationCheck
 from dotpeen.migration import backfill, journal, state
 from dotpeen.migration.events import (
     Event,
+    Noticed,
     Notify,
     RowsDone,
     StageCompleted,
@@ -89,7 +90,11 @@ class Runner:
         Safe to run again at any time, and at the same time elsewhere. Raises `PreflightError` before anything
         is changed, `MigrationStoppedError` when asked to stop.
         """
-        require_sound(self.plan(to=to))
+        plan = self.plan(to=to)
+        require_sound(plan)
+        for finding in plan.findings:
+            if finding.level == "warning":
+                self.notify(Noticed(finding))
         upgrade(self.url)
         with Throttle(self.url, self.registry.migration, window=window) as throttle:
             for entity in self.entities:
@@ -197,14 +202,16 @@ class Runner:
         while True:
             with self.alone(entity):
                 target = self.target(entity)
-                if target.completed(Stage.BACKFILL):
+                if target.completed(Stage.BACKFILL) and target.not_null:
                     return
                 started = time.monotonic()
                 backfill.prepare(self.connection, target)
+                # Also when it was completed before: a partition attached since may have brought rows without.
                 if backfill.is_finished(self.connection, target) and backfill.finish_pass(
                     self.connection, target
                 ):
-                    self._finish_backfill(entity)
+                    if not target.completed(Stage.BACKFILL):
+                        self._finish_backfill(entity)
                     return
             (step,) = APPLY[Stage.BACKFILL](target)
             self.notify(StepStarted(step))

@@ -127,7 +127,9 @@ def _issue(names: EntitySql) -> sql.Composed:
     insert = sql.SQL("  INSERT INTO {sidecar} (entity, key, uuid) ").format(sidecar=names.sidecar)
     entity = literal(names.target.entity.name)
     row = "new" if _partitioned(names) else "r"
-    rows = sql.SQL("VALUES ({}, {}, {})" if _partitioned(names) else "SELECT {}, {}, {} FROM issued_rows AS r")
+    rows = sql.SQL(
+        "VALUES ({}, {}, {})" if _partitioned(names) else "SELECT {}, {}, {} FROM issued_rows AS r"
+    )
     body = sql.SQL("{}{} ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;").format(
         insert, rows.format(entity, names.key(row), names.fresh(row))
     )
