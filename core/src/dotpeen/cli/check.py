@@ -74,7 +74,7 @@ def _print(shared: Context, file: str, database: str, entities: int, findings: l
     others = len(findings) - errors
     checked = f"{entities} {'entity' if entities == 1 else 'entities'} held against database {database}"
     if errors:
-        what = f"{checked}: {errors} {'error' if errors == 1 else 'errors'}, {others} other findings."
+        what = f"{checked}: {errors} {'error' if errors == 1 else 'errors'}, {others} more to know of."
         shared.err.print(
             f"{what} Correct {file} or the database and run it again.", markup=False, highlight=False
         )

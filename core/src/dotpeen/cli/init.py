@@ -144,7 +144,9 @@ def _say_what_next(shared: Context, proposal: Proposal, output: Path) -> None:
     command = f"dotpeen -r {shlex.quote(str(output))}"
     counts = (len(proposal.entities), len(proposal.doubtful), len(proposal.left_out))
     lines = [
-        "Wrote {}: {} entities proposed, {} written as comments, {} tables left out.".format(output, *counts),
+        "Wrote {}. Entities proposed: {}; written as comments: {}; tables left out: {}.".format(
+            output, *counts
+        ),
         "Next, with the same database URL (--database-url or DOTPEEN_DATABASE_URL):",
         "  1. review the file: every guess has its reason beside it",
         f"  2. {command} check",

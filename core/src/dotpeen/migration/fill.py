@@ -95,9 +95,10 @@ class Fill:
         """A query for the number of rows, and of those without a UUID."""
         source = table_identifier(unit)
         if self.sidecar:
-            return sql.SQL("SELECT count(*), count(*) - (SELECT count(*) FROM {} AS i) FROM {}").format(
-                self.names.sidecar, source
-            )
+            return sql.SQL(
+                "SELECT count(*), count(*) - count(i.key) FROM {} AS t LEFT JOIN {} AS i"
+                " ON i.entity = {} AND i.key = {}"
+            ).format(source, self.names.sidecar, self._entity, self.names.key("t"))
         return sql.SQL("SELECT count(*), count(*) - count({}) FROM {}").format(self.names.column, source)
 
     @property

@@ -11,15 +11,17 @@ import psycopg
 from psycopg import sql
 
 from dotpeen.database import Connection
+from dotpeen.errors import IssuedUuidError
 from dotpeen.migration import ranges
 from dotpeen.migration.events import Notify, Progressed
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.ranges import Key
-from dotpeen.migration.sql import CAPTURE_TRIGGER, EntitySql, literal, render, table_identifier
+from dotpeen.migration.sql import CAPTURE_TRIGGER, DEFINER, EntitySql, literal, render, table_identifier
 from dotpeen.registry import TableName
 
 BATCH_ROWS = 5000
+_ROW_LOCK_TIMEOUT = "300ms"
 
 
 def capture(target: Target) -> list[Step]:
@@ -60,6 +62,7 @@ def copy_column(connection: Connection, target: Target, notify: Notify) -> int:
             total += _copy_range(connection, fill, unit, lower, upper)
             notify(Progressed(target.entity.name, todo=max(target.table.estimated_rows, total), done=total))
             lower = upper
+    _retire_gone(connection, fill)
     return total
 
 
@@ -70,9 +73,9 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
     with connection.transaction():
         connection.execute(
             sql.SQL(
-                "UPDATE dotpeen.issued AS l SET current = false FROM {} AS i WHERE l.entity = {} AND l.current"
-                " AND l.key = i.key AND l.uuid <> i.uuid"
-            ).format(names.sidecar, entity)
+                "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
+                " (SELECT FROM {} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid = l.uuid)"
+            ).format(entity, names.sidecar)
         )
         return connection.execute(
             sql.SQL(
@@ -106,17 +109,41 @@ def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key 
     while True:
         try:
             with connection.transaction():
+                # Whoever has locked a row may wait for the ledger next: give way before it becomes a deadlock.
+                connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [_ROW_LOCK_TIMEOUT])
                 connection.execute(retire)
                 return connection.execute(insert).rowcount
-        except (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected):
-            # The capture trigger wrote one of these keys between the two statements.
+        except psycopg.errors.CardinalityViolation:
+            raise IssuedUuidError(
+                f"{fill.target.entity.name}: two rows of {unit} have the same UUID, and the ledger keeps one per UUID",
+                hint="`dotpeen migrate verify` lists them; correct one (`dotpeen migrate guard off`) and roll back again",
+            ) from None
+        except (
+            psycopg.errors.UniqueViolation,
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.LockNotAvailable,
+        ):
+            # The capture trigger wrote one of these keys between the two statements, or a row is locked.
             time.sleep(0.05)
+
+
+def _retire_gone(connection: Connection, fill: Fill) -> None:
+    """Retire what the ledger kept of an earlier rollback for records that were deleted since.
+
+    A key that is used again is another record, and must not inherit the UUID.
+    """
+    names = fill.names
+    connection.execute(
+        sql.SQL(
+            "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
+            " (SELECT FROM {} AS t WHERE {} = l.key AND t.{}::uuid = l.uuid)"
+        ).format(literal(fill.target.entity.name), names.table, names.key("t"), names.column)
+    )
 
 
 def _function(names: EntitySql) -> sql.Composed:
     return sql.SQL(
-        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-        "SET search_path = pg_catalog AS $dotpeen$\n"
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {definer} AS $dotpeen$\n"
         "BEGIN\n"
         "  IF TG_OP = 'DELETE' THEN\n"
         "    INSERT INTO dotpeen.issued (entity, key, uuid, current)\n"
@@ -141,6 +168,7 @@ def _function(names: EntitySql) -> sql.Composed:
         "END\n$dotpeen$"
     ).format(
         function=names.function("capture"),
+        definer=DEFINER,
         entity=literal(names.target.entity.name),
         column=names.column,
         old_key=names.key("old"),

@@ -48,6 +48,7 @@ class BlockerWatch:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: Connection | None = None
+        self._looking = threading.Lock()
 
     @contextmanager
     def over(self, backend_pid: int, tell: Callable[[list[str]], None]) -> Iterator[None]:
@@ -58,27 +59,33 @@ class BlockerWatch:
         try:
             yield
         finally:
+            # Not joined: the one who was watched may hold a lock now, and has no time for us.
             ended.set()
-            thread.join()
 
     def close(self) -> None:
         """Close the session."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._looking:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _look(self, backend_pid: int, tell: Callable[[list[str]], None], ended: threading.Event) -> None:
         told: list[str] = []
         delay = _FIRST_LOOK
         while not ended.wait(delay):
             delay = _LOOK_EVERY
-            try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = connect(self._url, purpose="blocker watch")
-                blockers = [_described(*row) for row in self._connection.execute(_BLOCKERS, [backend_pid])]
-            except Exception:
-                self._connection = None
-                continue
+            with self._looking:
+                if ended.is_set():
+                    return
+                try:
+                    if self._connection is None or self._connection.closed:
+                        self._connection = connect(self._url, purpose="blocker watch")
+                    blockers = [
+                        _described(*row) for row in self._connection.execute(_BLOCKERS, [backend_pid])
+                    ]
+                except Exception:
+                    self._connection = None
+                    continue
             if blockers != told and not ended.is_set():
                 told = blockers
                 tell(blockers)
@@ -122,9 +129,10 @@ def run_locked(
                 connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [timeout])
                 with watch.over(connection.info.backend_pid, remember):
                     connection.execute(take)
-                acquired = time.monotonic()
-                waited += acquired - asked
-                work(connection)
+                    acquired = time.monotonic()
+                    waited += acquired - asked
+                    # It may need locks on other objects, under the same timeout.
+                    work(connection)
             if blockers:
                 tell(None)
             return LockTimes(attempts, waited, time.monotonic() - acquired)

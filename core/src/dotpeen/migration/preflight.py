@@ -11,7 +11,7 @@ from psycopg import sql
 
 from dotpeen.database import Catalog, Connection
 from dotpeen.identifiers import CANONICAL_UUID_SQL
-from dotpeen.migration.model import Finding, Target
+from dotpeen.migration.model import Finding, Stage, Target
 from dotpeen.migration.sql import EntitySql
 
 LONG_TRANSACTION_SECONDS = 60
@@ -24,6 +24,7 @@ def preflight(connection: Connection, catalog: Catalog, targets: dict[str, Targe
     """Look at the tables and the server; the levels say what stops the migration."""
     findings = list(_server(connection, catalog))
     for target in targets.values():
+        findings += _column_gone(target)
         if target.completed_all:
             continue
         findings += _values(connection, target)
@@ -75,6 +76,22 @@ def _server(connection: Connection, catalog: Catalog) -> Iterator[Finding]:
             None
             if active
             else "an inactive slot keeps all WAL of the backfill: drop it or bring its reader back",
+        )
+
+
+def _column_gone(target: Target) -> Iterator[Finding]:
+    entity, table = target.entity, target.table
+    if (
+        entity.uuid.storage == "column"
+        and target.completed(Stage.EXPAND)
+        and entity.uuid.column not in table.columns
+    ):
+        yield Finding(
+            "error",
+            entity.name,
+            "column gone",
+            f"{table.name} was migrated, but its column {entity.uuid.column} is gone, and the UUIDs with it",
+            "restore it from a backup; to give every record another UUID: dotpeen migrate down, then up",
         )
 
 

@@ -87,6 +87,8 @@ def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
             connection.execute("DELETE FROM dotpeen.worker WHERE entity = %s", [entity.name])
     elif stage is Stage.EXPAND:
         _keep_issued(runner, target)
+        # From here on the column may be gone, and rightly so.
+        state.set_stage(connection, entity.name, None)
         _run(runner, entity, stage)
         state.forget(connection, entity.name)
         runner.notify(StageCompleted(entity.name, stage))

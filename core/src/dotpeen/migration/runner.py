@@ -192,7 +192,6 @@ class Runner:
             target = self.target(entity)
             if stage is Stage.EXPAND:
                 state.register(self.connection, target)
-                target = self.target(entity)
             for step in APPLY[stage](target):
                 if not step.done:
                     self.execute(step)
@@ -242,9 +241,7 @@ class Runner:
         self._complete(entity, Stage.BACKFILL)
 
     def _complete(self, entity: Entity, stage: Stage) -> None:
-        target = self.target(entity)
-        if not target.completed(stage):
-            state.set_stage(self.connection, entity.name, stage)
+        state.complete(self.connection, entity.name, stage)
         self.notify(StageCompleted(entity.name, stage))
 
     def _run(self, step: Step) -> LockTimes | None:

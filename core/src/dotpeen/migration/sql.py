@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from psycopg import sql
@@ -22,6 +23,13 @@ SIDECAR_TRIGGERS: Final = (
     "zz_dotpeen_retire_all",
 )
 SCHEMA: Final = "dotpeen"
+DEFINER: Final = sql.SQL(
+    "SECURITY DEFINER SET search_path = pg_catalog SET timezone = 'UTC' SET datestyle = 'ISO, YMD'"
+    " SET intervalstyle = 'postgres' SET extra_float_digits = 1"
+)
+"""For functions that write keys as text: the plant's roles have no rights in schema `dotpeen`, and the text of a
+key must not depend on the session it was written in (see `dotpeen.database.connect`)."""
+_LONGEST_NAME: Final = 63
 
 
 def render(*parts: sql.Composable) -> tuple[str, ...]:
@@ -170,25 +178,38 @@ def business_name(alias: str, columns: Sequence[str], types: dict[str, str]) -> 
 def _text(column: sql.Composable, type_name: str) -> sql.Composable:
     # A date's text depends on the session's DateStyle and TimeZone; keys must not.
     if type_name.startswith("timestamp") and type_name.endswith("with time zone"):
-        return sql.SQL(
-            "pg_catalog.to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-        ).format(column)
+        return _dated(sql.SQL("({} AT TIME ZONE 'UTC')").format(column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     if type_name.startswith("timestamp"):
-        return sql.SQL("pg_catalog.to_char({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US')").format(column)
+        return _dated(column, 'YYYY-MM-DD"T"HH24:MI:SS.US')
     if type_name == "date":
-        return sql.SQL("pg_catalog.to_char({}, 'YYYY-MM-DD')").format(column)
+        return _dated(column, "YYYY-MM-DD")
     if type_name == "bytea":
         return sql.SQL("pg_catalog.encode({}, 'hex')").format(column)
     return sql.SQL("{}::text").format(column)
 
 
+def _dated(moment: sql.Composable, form: str) -> sql.Composed:
+    # to_char gives NULL for infinity, which is how temporal keys write "until further notice".
+    return sql.SQL("coalesce(pg_catalog.to_char({moment}, {form}), {moment}::text)").format(
+        moment=moment, form=sql.Literal(form)
+    )
+
+
 def shorten_pair(table: str, column: str, suffix: str) -> str:
-    """Join the parts of an index or constraint name within 63 bytes, as PostgreSQL's makeObjectName does."""
-    room = 63 - len(suffix.encode()) - 2
+    """Join the parts of an index or constraint name within 63 bytes.
+
+    What is cut is replaced by a digest of the whole: index names are unique in a schema, and partitions and
+    tables often differ in their last letters only.
+    """
+    whole = f"{table}_{column}_{suffix}"
+    if len(whole.encode()) <= _LONGEST_NAME:
+        return whole
+    ending = f"{sha256(whole.encode()).hexdigest()[:8]}_{suffix}"
+    room = _LONGEST_NAME - len(ending) - 2
     first, second = table.encode(), column.encode()
     while len(first) + len(second) > room:
         if len(first) > len(second):
             first = first[:-1]
         else:
             second = second[:-1]
-    return f"{first.decode(errors='ignore')}_{second.decode(errors='ignore')}_{suffix}"
+    return f"{first.decode(errors='ignore')}_{second.decode(errors='ignore')}_{ending}"

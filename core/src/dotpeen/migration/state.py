@@ -110,6 +110,16 @@ def set_stage(connection: Connection, entity: str, stage: Stage | None) -> None:
     connection.execute("UPDATE dotpeen.entity SET stage = %s WHERE name = %s", [stage, entity])
 
 
+def complete(connection: Connection, entity: str, stage: Stage) -> None:
+    """Remember that a stage was completed, unless a later one was already."""
+    connection.execute(
+        "UPDATE dotpeen.entity SET stage = %(stage)s WHERE name = %(entity)s"
+        " AND coalesce(pg_catalog.array_position(%(stages)s::text[], stage), 0)"
+        " < pg_catalog.array_position(%(stages)s::text[], %(stage)s)",
+        {"stage": str(stage), "entity": entity, "stages": [str(each) for each in Stage]},
+    )
+
+
 def forget(connection: Connection, entity: str) -> None:
     """Forget an entity that was rolled back; its issued UUIDs stay in `dotpeen.issued`."""
     connection.execute("DELETE FROM dotpeen.worker WHERE entity = %s", [entity])

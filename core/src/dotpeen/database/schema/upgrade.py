@@ -9,6 +9,9 @@ import psycopg
 from dotpeen.database.connect import Connection, connect
 from dotpeen.errors import ConfigurationError
 
+HEAD = "0001"
+"""The newest revision, so that a schema that has it is told without loading Alembic."""
+
 _LOCK = "dotpeen schema"
 
 
@@ -25,13 +28,9 @@ def upgrade(url: str) -> None:
 
     Raises `ConfigurationError` when the role may not create it.
     """
-    # Importing these takes longer than all the rest of a command's start, and few commands get here.
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
     with connect(url, purpose="schema") as connection:
+        if is_installed(connection) and _revision(connection) == HEAD:
+            return
         connection.execute("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(%s, 0))", [_LOCK])
         try:
             # Asked first: IF NOT EXISTS needs the right to create, even where there is nothing to create.
@@ -45,13 +44,28 @@ def upgrade(url: str) -> None:
                 hint=f"as the database's owner: GRANT CREATE ON DATABASE {connection.info.dbname} "
                 f"TO {connection.info.user}",
             ) from None
-        # One session: SQLAlchemy is handed this connection, so that the lock and the work share a life.
-        connection.autocommit = False
-        connection.commit()
-        engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
-        with as_file(files("dotpeen.database.schema")) as folder, engine.connect() as alchemy:
-            config = Config()
-            config.set_main_option("script_location", str(folder))
-            config.attributes["connection"] = alchemy
-            command.upgrade(config, "head")
-            alchemy.commit()
+        _run_alembic(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    row = connection.execute("SELECT version_num FROM dotpeen.alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _run_alembic(connection: Connection) -> None:
+    # Importing these takes longer than all the rest of a command's start, and few commands get here.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    # One session: SQLAlchemy is handed this connection, so that the lock and the work share a life.
+    connection.autocommit = False
+    connection.commit()
+    engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
+    with as_file(files("dotpeen.database.schema")) as folder, engine.connect() as alchemy:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = alchemy
+        command.upgrade(config, "head")
+        alchemy.commit()

@@ -93,7 +93,7 @@ DECLARE
     bound jsonb;
     next_key jsonb;
     at_end boolean;
-    batch_rows bigint := 1000;
+    batch bigint := 1000;
     filled bigint;
     worker_id bigint;
     began timestamptz;
@@ -128,7 +128,7 @@ BEGIN
             END IF;
             SELECT b.* INTO known FROM dotpeen.backfill AS b WHERE b.entity = entity_name AND b.unit = unit_name;
             EXIT WHEN known.exhausted;
-            EXECUTE key_after INTO next_key USING known.cursor, known.upper, batch_rows * stripes - 1;
+            EXECUTE key_after INTO next_key USING known.cursor, known.upper, batch * stripes - 1;
             at_end := next_key IS NULL;
             next_key := coalesce(next_key, known.upper);
             slowest := 0.001;
@@ -151,14 +151,14 @@ BEGIN
                      WHERE b.entity = entity_name AND b.unit = unit_name;
                 END IF;
                 UPDATE dotpeen.worker AS w
-                   SET rows = w.rows + filled, batches = w.batches + 1, batch_rows = dotpeen_fill.batch_rows,
+                   SET rows = w.rows + filled, batches = w.batches + 1, batch_rows = batch,
                        seen_at = clock_timestamp(),
                        rate = (w.rows + filled) / greatest(extract(epoch FROM clock_timestamp() - w.started_at), 0.001)
                  WHERE w.id = worker_id;
                 COMMIT;
                 slowest := greatest(slowest, extract(epoch FROM clock_timestamp() - began));
             END LOOP;
-            batch_rows := least(greatest((batch_rows * least(greatest(wanted / slowest, 0.5), 1.5))::bigint,
+            batch := least(greatest((batch * least(greatest(wanted / slowest, 0.5), 1.5))::bigint,
                 current_setting('dotpeen.batch_min')::bigint), current_setting('dotpeen.batch_max')::bigint);
             PERFORM pg_sleep(extract(epoch FROM current_setting('dotpeen.batch_pause')::interval));
         END LOOP;

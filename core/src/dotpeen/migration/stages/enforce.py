@@ -91,7 +91,8 @@ def remove(target: Target) -> list[Step]:
         statements.append(
             sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(names.table, names.column)
         )
-    present = {constraint.name for constraint in target.table.constraints if constraint.kind == "c"}
+    # A NOT NULL constraint that was validated goes with DROP NOT NULL; one that was not is a leftover of its own.
+    present = {c.name for c in target.table.constraints if c.kind == "c" or (c.kind == "n" and not c.validated)}
     statements += [_drop(names, name) for name in (names.not_null_name, names.format_name) if name in present]
     return [
         _step(
@@ -120,7 +121,8 @@ def _final(
         # ADD CONSTRAINT ... USING INDEX does not exist for partitioned tables; the unique index enforces the same.
         return statements
     index = next((i for i in target.table.indexes if i.covers_exactly([target.entity.uuid.column])), None)
-    if index is None or (index.constraint is None and index.name == names.index_name):
+    ours = target.state is not None and not target.state.before.get("unique")
+    if index is None or (ours and index.constraint is None and index.name == names.index_name):
         statements.append(
             sql.SQL("ALTER TABLE {} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}").format(
                 names.table, name=sql.Identifier(names.index_name)

@@ -10,7 +10,15 @@ from psycopg import sql
 
 from dotpeen.database import Trigger
 from dotpeen.migration.model import Lock, Stage, Step, Target
-from dotpeen.migration.sql import FILL_TRIGGER, GUARD_TRIGGER, SIDECAR_TRIGGERS, EntitySql, literal, render
+from dotpeen.migration.sql import (
+    CAPTURE_TRIGGER,
+    FILL_TRIGGER,
+    GUARD_TRIGGER,
+    SIDECAR_TRIGGERS,
+    EntitySql,
+    literal,
+    render,
+)
 from dotpeen.migration.stages import sidecar
 
 
@@ -51,6 +59,10 @@ def apply(target: Target) -> list[Step]:
             )
         what.append("default")
     triggers = {trigger.name: trigger for trigger in table.triggers}
+    if CAPTURE_TRIGGER in triggers:
+        # A rollback that was given up.
+        statements.append(drop_trigger(names, CAPTURE_TRIGGER))
+        what.append("no capture trigger")
     for trigger_name, create in ((FILL_TRIGGER, fill_trigger(names)), (GUARD_TRIGGER, guard_trigger(names))):
         if trigger_name not in triggers:
             statements += [create, always(names, trigger_name)]

@@ -38,6 +38,8 @@ def remove(target: Target) -> list[Step]:
         return []
     if target.entity.uuid.storage == "sidecar":
         table, wanted = target.sidecar, f"{names.sidecar_name}_uuid_key"
+    elif target.table.kind == "partitioned":
+        return _remove_partitioned(target, names)
     else:
         table, wanted = target.table, names.index_name
     index = next((index for index in table.indexes if index.name == wanted), None) if table else None
@@ -49,12 +51,21 @@ def remove(target: Target) -> list[Step]:
             table_identifier(table.name), sql.Identifier(index.constraint)
         )
         return [_step(target, table.name, "drop unique constraint", render(drop), lock=Lock.ACCESS_EXCLUSIVE)]
-    if target.table.kind == "partitioned" and target.entity.uuid.storage == "column":
-        # PostgreSQL drops a partitioned index with all its parts, and not concurrently.
-        drop = sql.SQL("DROP INDEX {}").format(identifier)
-        return [_step(target, table.name, "drop index", render(drop), lock=Lock.ACCESS_EXCLUSIVE)]
     drop = sql.SQL("DROP INDEX CONCURRENTLY {}").format(identifier)
     return [_autocommit(target, table.name, "drop index", render(drop))]
+
+
+def _remove_partitioned(target: Target, names: EntitySql) -> list[Step]:
+    # PostgreSQL drops a partitioned index with all that is attached to it, and not concurrently. From the top down,
+    # what is left of a build that died before it was attached goes, too.
+    steps = []
+    for table in (target.table, *target.parts.values()):
+        name = names.index_name_for(table.name.name)
+        if _named(table, name) is not None:
+            drop = sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(table.name.schema, name))
+            label = f"drop the index of {table.name}"
+            steps.append(_step(target, table.name, label, render(drop), lock=Lock.ACCESS_EXCLUSIVE))
+    return steps
 
 
 def unique_columns(target: Target) -> tuple[list[str], bool]:
@@ -78,7 +89,20 @@ def _partitioned(target: Target, names: EntitySql) -> list[Step]:
     kind = "UNIQUE INDEX" if unique else "INDEX"
     steps = []
     nodes = [target.table, *(part for part in target.parts.values() if part.kind == "partitioned")]
+
+    def made_with_partition(part: Table) -> Index | None:
+        # CREATE TABLE ... PARTITION OF and ATTACH PARTITION give a new partition the parent's index, by another name.
+        if part is target.table or _named(part, names.index_name_for(part.name.name)):
+            return None
+        return next((i for i in part.indexes if _same(i, columns, unique=unique)), None)
+
+    def index_of(name: TableName) -> sql.Identifier:
+        made = made_with_partition(target.parts[name]) if name in target.parts else None
+        return sql.Identifier(name.schema, made.name if made else names.index_name_for(name.name))
+
     for node in nodes:
+        if made_with_partition(node):
+            continue
         name = names.index_name_for(node.name.name)
         create = sql.SQL("CREATE {} {} ON ONLY {} ({})").format(
             sql.SQL(kind), sql.Identifier(name), table_identifier(node.name), sql.SQL(", ").join(listed)
@@ -95,16 +119,18 @@ def _partitioned(target: Target, names: EntitySql) -> list[Step]:
             )
         )
     for part in target.parts.values():
-        if part.kind != "partitioned":
+        if part.kind != "partitioned" and not made_with_partition(part):
             name = names.index_name_for(part.name.name)
             steps.append(_concurrently(target, part.name, part.indexes, name, listed, unique=unique))
     # Bottom up: an index becomes valid when its last part is attached.
     for partition in reversed(target.table.partitions):
-        parent = sql.Identifier(partition.parent.schema, names.index_name_for(partition.parent.name))
-        child = sql.Identifier(partition.name.schema, names.index_name_for(partition.name.name))
-        attach = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(parent, child)
-        # Attaching what is attached already does nothing, so this needs no look at the catalog.
-        steps.append(_step(target, partition.name, f"attach the index of {partition.name}", render(attach)))
+        attach = sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
+            index_of(partition.parent), index_of(partition.name)
+        )
+        # Attaching what is attached already does nothing, so this needs no look at the catalog. It locks the index
+        # of the partition, which every query that is planned on it needs.
+        label = f"attach the index of {partition.name}"
+        steps.append(_step(target, partition.name, label, render(attach), lock=Lock.ACCESS_EXCLUSIVE))
     return steps
 
 
@@ -168,6 +194,10 @@ def _autocommit(
         seconds=target.table.estimated_rows / 500_000,
         ignore_lock_timeout=True,
     )
+
+
+def _same(index: Index, columns: list[str], *, unique: bool) -> bool:
+    return index.valid and not index.partial and index.unique == unique and list(index.columns) == columns
 
 
 def _named(table: Table, name: str) -> Index | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from psycopg import sql
 
 from dotpeen.migration.model import Lock, Stage, Step, Target
-from dotpeen.migration.sql import SIDECAR_TRIGGERS, EntitySql, literal, render
+from dotpeen.migration.sql import DEFINER, SCHEMA, SIDECAR_TRIGGERS, EntitySql, literal, render
+from dotpeen.registry import TableName
 
 _FUNCTIONS = ("issue", "rekey", "retire", "retire_all")
 
@@ -84,8 +85,10 @@ def remove(target: Target) -> list[Step]:
                 entity=target.entity.name,
                 stage=Stage.EXPAND,
                 name="drop sidecar partition",
-                table=target.table.name,
+                table=TableName(SCHEMA, "identity"),
                 sql=render(sql.SQL("DROP TABLE {}").format(names.sidecar)),
+                # On the parent, where every lookup passes: never to be waited for without a limit.
+                lock=Lock.ACCESS_EXCLUSIVE,
             )
         )
     return steps
@@ -111,11 +114,10 @@ def _partition(names: EntitySql) -> list[sql.Composable]:
 
 
 def _function(names: EntitySql, purpose: str, body: sql.Composable) -> sql.Composed:
-    # SECURITY DEFINER: the plant's roles have no rights in schema dotpeen.
     return sql.SQL(
-        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
-        "SET search_path = pg_catalog AS $dotpeen$\nBEGIN\n{body}\nEND\n$dotpeen$"
-    ).format(function=names.function(purpose), body=body)
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {definer} "
+        "AS $dotpeen$\nBEGIN\n{body}\nEND\n$dotpeen$"
+    ).format(function=names.function(purpose), definer=DEFINER, body=body)
 
 
 def _partitioned(names: EntitySql) -> bool:
