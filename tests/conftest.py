@@ -49,17 +49,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_GUARD] = config.stash[_RUN].start_guard()
 
 
-class _Workers:
-    """Tells xdist's workers which run they belong to; registered only where xdist is."""
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput["dotpeen_run"] = str(node.config.stash[_RUN].folder)
-
-
-def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
-    if not manager.has_plugin("dotpeen-workers"):
-        manager.register(_Workers(), "dotpeen-workers")
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell one of xdist's workers which run it belongs to."""
+    node.workerinput["dotpeen_run"] = str(node.config.stash[_RUN].folder)
 
 
 @pytest.hookimpl(tryfirst=True)

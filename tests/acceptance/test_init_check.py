@@ -51,7 +51,7 @@ def test_what_init_writes_passes_check(run_dotpeen: Any, plant: str) -> None:
     written = run_dotpeen("--database-url", plant, "init", "-o", "plant.toml")
     assert (written.returncode, written.stdout) == (0, "")
     assert written.stderr.splitlines()[0] == (
-        "Wrote plant.toml: 4 entities proposed, 1 written as comments, 1 tables left out."
+        "Wrote plant.toml. Entities proposed: 4; written as comments: 1; tables left out: 1."
     )
     assert "dotpeen -r plant.toml check" in written.stderr
     checked = run_dotpeen("-r", "plant.toml", "--database-url", plant, "check", "--json")

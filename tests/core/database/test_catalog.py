@@ -78,7 +78,7 @@ MEASURED = TableName("public", "measured")
 
 def build(url: str) -> None:
     with connect(url, purpose="test") as connection:
-        connection.execute(SQL)  # type: ignore[arg-type]
+        connection.execute(SQL)
 
 
 @pytest.fixture

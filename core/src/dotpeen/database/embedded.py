@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import warnings
 from pathlib import Path
 from typing import Any
 
 from dotpeen.errors import ConfigurationError, DotpeenError
+
+RECOVERY_ATTEMPTS = 12
+"""How often ten seconds are waited for a server to recover from a crash."""
 
 
 def default_data_dir() -> Path:
@@ -19,7 +23,7 @@ def start(data_dir: Path) -> str:
     """Start the server unless it runs already, and return its URL. It keeps running until `stop`."""
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     try:
-        server = _server(data_dir, start=True)
+        server = _started(data_dir)
     except Exception as error:
         log = data_dir / "log"
         raise DotpeenError(
@@ -48,6 +52,16 @@ def running(data_dir: Path) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _started(data_dir: Path) -> Any:
+    for _ in range(RECOVERY_ATTEMPTS - 1):
+        try:
+            return _server(data_dir, start=True)
+        except subprocess.TimeoutExpired:
+            # The wheel gives pg_ctl 10 s; recovery after a crash may take longer and goes on meanwhile.
+            continue
+    return _server(data_dir, start=True)
 
 
 def program(name: str) -> Path:

@@ -142,6 +142,14 @@ def finish_pass(connection: Connection, target: Target) -> bool:
     return complete
 
 
+def sign_off_dead(connection: Connection) -> None:
+    """Note the end of workers that were killed: their sessions are gone, and nobody else signs them off."""
+    connection.execute(
+        "UPDATE dotpeen.worker SET ended_at = seen_at, waiting_for = NULL WHERE ended_at IS NULL"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = worker.backend_pid)"
+    )
+
+
 def is_finished(connection: Connection, target: Target) -> bool:
     """Tell whether every range was handed out and none is left."""
     row = connection.execute(

@@ -96,6 +96,7 @@ class Runner:
             if finding.level == "warning":
                 self.notify(Noticed(finding))
         upgrade(self.url)
+        backfill.sign_off_dead(self.connection)
         with Throttle(self.url, self.registry.migration, window=window) as throttle:
             for entity in self.entities:
                 for stage in Stage:

@@ -84,7 +84,7 @@ def _indexed(step: Step, target: Target, names: EntitySql) -> str | None:
         if target.entity.uuid.storage == "sidecar":
             return index_valid(TableName("dotpeen", ""), f"{names.sidecar_name}_uuid_key")
         return index_valid(step.table, names.index_name_for(step.table.name))
-    if step.lock is Lock.NONE:
+    if not step.sql[0].startswith("CREATE"):
         # Attaching what is attached already does nothing.
         return None
     made = TableName(step.table.schema, names.index_name_for(step.table.name))
