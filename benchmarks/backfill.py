@@ -166,7 +166,8 @@ def run_engine(
     if workers == 0:
         return 0, 0.0, {}
     figures = [json.loads(output) for output in outputs]
-    seconds = max(f["ended"] for f in figures) - min(f["began"] for f in figures)
+    # A process that came too late to find anything to do saw no end.
+    seconds = max(f["ended"] or 0.0 for f in figures) - min(f["began"] for f in figures)
     return sum(f["rows"] for f in figures), seconds, {"engine": figures}
 
 

@@ -32,6 +32,7 @@ SETTINGS: Final = {
     "fsync": "on",
     "autovacuum": "on",
     "track_io_timing": "on",
+    "track_wal_io_timing": "on",
     "listen_addresses": "",
 }
 

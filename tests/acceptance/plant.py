@@ -102,7 +102,8 @@ def registry(kinds: tuple[str, ...], migration: str = "") -> str:
     """Write the registry of a plant with these tables."""
     primary = {kind: ", ".join(f'"{c.strip(chr(34))}"' for c in KINDS[kind].columns) for kind in kinds}
     entities = "\n".join(
-        f'[entities.{kind}]\ntable = "{kind}"\nprimary_key = [{primary[kind]}]\n{KINDS[kind].uuid}\n' for kind in kinds
+        f'[entities.{kind}]\ntable = "{kind}"\nprimary_key = [{primary[kind]}]\n{KINDS[kind].uuid}\n'
+        for kind in kinds
     )
     return f'[site]\nname = "Plant"\n\n[migration]\n{migration}\n\n{entities}'
 
@@ -135,8 +136,13 @@ class Books:
         self.seen: dict[tuple[str, int], str] = {}
         self.wrong: list[str] = []
         self.reads = 0
-        self.statements = 0
         self.lost_connections = 0
+        self.latencies: list[tuple[float, float]] = []
+        """When each statement was issued, and how long it took."""
+
+    @property
+    def statements(self) -> int:
+        return len(self.latencies)
 
     def saw(self, kind: str, number: int, uuid: str) -> None:
         with self.lock:
@@ -156,16 +162,22 @@ class Plant:
     A context manager: leaving it ends the work and leaves the books.
     """
 
-    def __init__(self, url: str, kinds: tuple[str, ...], *, rows: int, seed: int, writers: int = 2, readers: int = 1) -> None:
+    def __init__(
+        self, url: str, kinds: tuple[str, ...], *, rows: int, seed: int, writers: int = 2, readers: int = 1
+    ) -> None:
         self.url = url
         self.kinds = kinds
         self.books = Books()
+        self.explicit_nulls = False
+        """Let some inserts say NULL for the UUID, as an object mapper does that knows the column; from expand on."""
         self.writers = [Writer(self, place, writers, seed) for place in range(writers)]
         self._rows = rows
         self._stop = threading.Event()
         self._quiet = threading.Event()
         self._threads = [threading.Thread(target=writer.run, daemon=True) for writer in self.writers]
-        self._threads += [threading.Thread(target=self._read, args=(seed + i,), daemon=True) for i in range(readers)]
+        self._threads += [
+            threading.Thread(target=self._read, args=(seed + i,), daemon=True) for i in range(readers)
+        ]
 
     def __enter__(self) -> Plant:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -216,7 +228,9 @@ class Plant:
         if len({uuid for _, uuid in rows.values()}) != len(rows):
             yield f"{kind.name}: UUIDs in more than one row"
         for record in records:
-            uuids = {self.books.seen[kind.name, n] for n in record.numbers if (kind.name, n) in self.books.seen}
+            uuids = {
+                self.books.seen[kind.name, n] for n in record.numbers if (kind.name, n) in self.books.seen
+            }
             now = rows.get(record.numbers[-1], (0, None))[1]
             if uuids - {now}:
                 yield f"{kind.name} {record.numbers}: is {now}, was seen with {sorted(uuids)}"
@@ -235,14 +249,15 @@ class Plant:
             low = rng.randrange(max(self.writers[0].next_number, 1))
             try:
                 if connection is None:
-                    # A plan cached over a changed table is the application's own affair.
-                    connection = psycopg.connect(
-                        self.url, autocommit=True, prepare_threshold=None, application_name="plant reader"
-                    )
+                    connection = psycopg.connect(self.url, autocommit=True, application_name="plant reader")
                 found = connection.execute(
                     f"{_rows_query(kind)} WHERE t.no BETWEEN %s AND %s", [low, low + 500]
                 ).fetchall()
-            except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            except (
+                psycopg.errors.UndefinedColumn,
+                psycopg.errors.UndefinedTable,
+                psycopg.errors.InvalidSchemaName,
+            ):
                 time.sleep(0.02)  # not expanded, or rolled back
                 continue
             except psycopg.Error as error:
@@ -254,7 +269,7 @@ class Plant:
             for number, _, uuid in found:
                 if uuid is not None:
                     self.books.saw(kind.name, number, uuid)
-            time.sleep(0.01)
+            time.sleep(0.04)
         if connection is not None:
             connection.close()
 
@@ -290,9 +305,7 @@ class Writer:
     def _connect(self) -> Connection | None:
         while not self._plant.stopping:
             try:
-                return psycopg.connect(
-                    self._plant.url, autocommit=True, prepare_threshold=None, application_name="plant writer"
-                )
+                return psycopg.connect(self._plant.url, autocommit=True, application_name="plant writer")
             except psycopg.OperationalError:
                 time.sleep(0.05)
         return None
@@ -323,8 +336,9 @@ class Writer:
         try:
             with connection.transaction(force_rollback=back):
                 for change, _ in changes:
+                    started = time.monotonic()
                     self._execute(connection, kind, change, followed, uuids)
-                    self._books.statements += 1
+                    self._books.latencies.append((started, time.monotonic() - started))
                 time.sleep(pause)
         except psycopg.Error:
             if not connection.broken:
@@ -340,17 +354,39 @@ class Writer:
             self._remember(kind, change, record, followed.get(change.number, False))
 
     def _execute(
-        self, connection: Connection, kind: Kind, change: Change, followed: dict[int, bool], uuids: list[tuple[int, str]]
+        self,
+        connection: Connection,
+        kind: Kind,
+        change: Change,
+        followed: dict[int, bool],
+        uuids: list[tuple[int, str]],
     ) -> None:
         numbers = {"n": change.number, "m": change.to, "version": change.version}
         columns = ", ".join(kind.columns)
+        had_one = False
+        if (
+            change.what == "insert"
+            and self._plant.explicit_nulls
+            and not kind.sidecar
+            and self._rng.random() < 0.3
+        ):
+            columns += ', "persistentUuid"'
+            values = f"{kind.values}, NULL"
+        else:
+            values = kind.values
         returning = "RETURNING to_jsonb(t) ? 'persistentUuid', to_jsonb(t) ->> 'persistentUuid'"
         statement = {
-            "insert": f"INSERT INTO {kind.table} AS t ({columns}, no) VALUES ({kind.values}, %(n)s)",
+            "insert": f"INSERT INTO {kind.table} AS t (no, {columns}) VALUES (%(n)s, {values})",
             "update": f"UPDATE {kind.table} AS t SET version = %(version)s WHERE {kind.where}",
             "move": f"UPDATE {kind.table} AS t SET {kind.moved()}, no = %(m)s WHERE {kind.where}",
             "delete": f"DELETE FROM {kind.table} AS t WHERE {kind.where}",
         }[change.what]
+        if change.what == "move" and not kind.sidecar:
+            before = connection.execute(
+                f"SELECT to_jsonb(t) ->> 'persistentUuid' FROM {kind.table} AS t WHERE {kind.where} FOR UPDATE",
+                numbers,
+            ).fetchone()
+            had_one = before is not None and before[0] is not None
         found = connection.execute(f"{statement} {returning}".replace(" % ", " %% "), numbers).fetchall()
         if len(found) != 1:
             self._books.fault(f"{kind.name}: {change} met {len(found)} rows")
@@ -362,14 +398,27 @@ class Writer:
             else:
                 uuids.append((change.number, uuid))
         if change.what == "move":
-            if kind.sidecar:
-                # The lock that our statement holds keeps the trigger from coming or going until we commit.
-                row = connection.execute(
-                    "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = 'zz_dotpeen_rekey')",
-                    [kind.table],
-                ).fetchone()
-                has_column = row is not None and row[0]
-            followed[change.number] = has_column
+            # A UUID goes with its record from the moment it is there, whatever stage the migration is in. One that
+            # waits in the ledger of issued ones for its record to be filled again knows only the record's key.
+            followed[change.number] = (
+                self._identity_moved(connection, kind, change) if kind.sidecar else had_one
+            )
+
+    def _identity_moved(self, connection: Connection, kind: Kind, change: Change) -> bool:
+        # The lock that our statement holds keeps triggers from coming or going until we commit.
+        row = connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = 'zz_dotpeen_rekey')",
+            [kind.table],
+        ).fetchone()
+        if row is None or not row[0]:
+            return False
+        keys = [f'["{n % 3}", "{n}"]' for n in (change.number, change.to)]
+        found = connection.execute(
+            f'SELECT key FROM dotpeen."identity_{kind.name}" WHERE key = ANY (%s)', [keys]
+        ).fetchall()
+        if found == [(keys[0],)]:
+            self._books.fault(f"{kind.name}: {change}: the UUID stayed with the old key")
+        return found == [(keys[1],)]
 
     def _find_out(self, kind: Kind, changes: list[Change]) -> bool:
         """The server died while we worked: look what became of the transaction."""
@@ -431,7 +480,7 @@ def _rows_query(kind: Kind) -> str:
     if not kind.sidecar:
         return f'SELECT t.no, t.version, t."persistentUuid"::text FROM {kind.table} AS t'
     return (
-        f"SELECT t.no, t.version, i.uuid::text FROM {kind.table} AS t LEFT JOIN dotpeen.\"identity_{kind.name}\" AS i"
+        f'SELECT t.no, t.version, i.uuid::text FROM {kind.table} AS t LEFT JOIN dotpeen."identity_{kind.name}" AS i'
         " ON i.key = jsonb_build_array(t.hall::text, t.serial::text)::text"
     )
 
@@ -452,9 +501,14 @@ def fingerprint(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "tables": "SELECT c.oid::regclass::text, relkind FROM pg_class c WHERE relkind IN ('r', 'p', 'S', 'v')",
     }
     within = " AND c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public', 'dotpeen'))"
-    found = {name: sorted(connection.execute(query + within).fetchall(), key=repr) for name, query in queries.items()}
+    found = {
+        name: sorted(connection.execute(query + within).fetchall(), key=repr)
+        for name, query in queries.items()
+    }
     found["functions"] = sorted(
-        connection.execute("SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('dotpeen')").fetchall()
+        connection.execute(
+            "SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace('dotpeen')"
+        ).fetchall()
     )
     return found
 

@@ -33,7 +33,9 @@ class PrivateServer:
             account = unprivileged()
             os.chown(self._data, account.pw_uid, account.pw_gid)
             self._user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._execute("initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", self._data)
+        self._execute(
+            "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", self._data
+        )
         self.start()
 
     @property

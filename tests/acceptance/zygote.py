@@ -68,7 +68,8 @@ class Zygote:
             stdout=subprocess.PIPE,
             text=True,
             cwd=folder,
-            env=inherited | {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONUTF8": "1"},
+            env=inherited
+            | {"DOTPEEN_DEBUG": "1", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200", "PYTHONUTF8": "1"},
         )
 
     def __enter__(self) -> Zygote:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +13,8 @@ import typer
 from rich.console import Console
 
 from dotpeen import __version__
-from dotpeen.cli import check, db, demo, init, migrate, plugins
-from dotpeen.cli.context import Context
+from dotpeen.cli import check, db, demo, export, init, migrate, plugins
+from dotpeen.cli.context import Context, Terminated, exit_code
 from dotpeen.errors import DotpeenError
 
 app = typer.Typer(
@@ -63,22 +64,26 @@ app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("plugins")(plugins.plugins)
+migrate.app.command("export")(export.export)
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(db.app, name="db")
 
 
 def main() -> None:
     """Run the command line; no traceback reaches a user unless `DOTPEEN_DEBUG` asks for it."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except DotpeenError as error:
         _report(error.message, error.hint)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         _report("interrupted", None)
-        sys.exit(130)
+        sys.exit(exit_code(interrupt))
     except psycopg.OperationalError as error:
-        _report(f"the connection to the database was lost: {_one_line(error)}", "run the command again")
+        lost = error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+        what = "the connection to the database was lost" if lost else "the database gave up on a statement"
+        _report(f"{what}: {_one_line(error)}", "run the command again")
         sys.exit(1)
     except psycopg.errors.InsufficientPrivilege as error:
         _report(f"the database refused: {error.diag.message_primary}", "connect as a role that may do this")
@@ -91,6 +96,10 @@ def main() -> None:
             "this is a defect of Dotpeen: report it with the traceback that DOTPEEN_DEBUG=1 shows",
         )
         sys.exit(1)
+
+
+def _terminated(signum: int, frame: object) -> None:
+    raise Terminated
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,15 @@ EntityOption = Annotated[
 PhaseOption = Annotated[
     int | None, typer.Option("--phase", metavar="N", help="Only the entities of this phase.")
 ]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command in order, as Ctrl-C does; service managers and containers send it."""
+
+
+def exit_code(interrupt: KeyboardInterrupt) -> int:
+    """Return what a shell expects after the signal: 128 and its number."""
+    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 @dataclass

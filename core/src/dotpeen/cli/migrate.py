@@ -10,7 +10,7 @@ import typer
 from rich.live import Live
 
 from dotpeen.cli import migrate_output as output
-from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, YesOption, current
+from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, YesOption, current, exit_code
 from dotpeen.database.schema import is_installed
 from dotpeen.errors import ConfigurationError, DotpeenError, MigrationStoppedError
 from dotpeen.migration import Runner, Stage, down, journal, throttle
@@ -77,9 +77,9 @@ def up(
                 shared.url, shared.registry, entities, notify=display, plugins=load_plugins(shared.registry)
             ) as runner:
                 checks = runner.up(to=to or Stage.VERIFY, workers=workers, window=window)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             display.message("Interrupted: every finished batch is committed. Go on with: dotpeen migrate up")
-            raise typer.Exit(130) from None
+            raise typer.Exit(exit_code(interrupt)) from None
         except MigrationStoppedError as stopped:
             display.message(f"{stopped.message}. {(stopped.hint or '').capitalize()}")
             raise typer.Exit(1) from None
@@ -160,12 +160,16 @@ def down_command(
     entities = _entities(shared, phase, entity)
     names = ", ".join(e.name for e in entities)
     shared.confirm(f"Roll back {names}{f' to {to}' if to else ''}?", yes=yes)
-    with (
-        output.Display(shared.err) as display,
-        Runner(shared.url, shared.registry, entities, notify=display) as runner,
-    ):
-        _require_installed(runner)
-        kept = down(runner, to=to)
+    with output.Display(shared.err) as display:
+        try:
+            with Runner(shared.url, shared.registry, entities, notify=display) as runner:
+                _require_installed(runner)
+                kept = down(runner, to=to)
+        except KeyboardInterrupt as interrupt:
+            display.message(
+                "Interrupted: no issued UUID is lost. Go on with: dotpeen migrate down; or back: dotpeen migrate up"
+            )
+            raise typer.Exit(exit_code(interrupt)) from None
     if as_json:
         shared.print_json({"to": str(to) if to else None, "kept": kept})
         return

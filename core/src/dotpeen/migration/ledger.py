@@ -23,6 +23,13 @@ from dotpeen.registry import TableName
 BATCH_ROWS = 5000
 _ROW_LOCK_TIMEOUT = "300ms"
 
+_COLLISIONS = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,  # a row that we waited for went to another partition
+)
+
 
 def capture(target: Target) -> list[Step]:
     """Steps after which every new, changed or deleted row's UUID goes to the ledger at once."""
@@ -70,20 +77,58 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
     """Copy what is in the sidecar and not yet current in the ledger."""
     names = EntitySql(target)
     entity = literal(target.entity.name)
-    with connection.transaction():
-        connection.execute(
+    _retire_unmatched(connection, target)
+    total = 0
+    after = ""
+    while True:
+        row = connection.execute(
             sql.SQL(
-                "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
-                " (SELECT FROM {} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid = l.uuid)"
-            ).format(entity, names.sidecar)
-        )
-        return connection.execute(
+                "SELECT max(key) FROM (SELECT key FROM {} WHERE entity = {} AND key > %s ORDER BY key LIMIT {}) AS s"
+            ).format(names.sidecar, entity, sql.Literal(BATCH_ROWS)),
+            [after],
+        ).fetchone()
+        if row is None or row[0] is None:
+            break
+        # FOR KEY SHARE: a record that is deleted meanwhile waits for this batch, and is then retired after it.
+        total += _in_short_transactions(
+            connection,
             sql.SQL(
-                "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, true FROM {}"
+                "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, true FROM"
+                " (SELECT entity, key, uuid FROM {} WHERE entity = {} AND key > {} AND key <= {} FOR KEY SHARE) AS s"
                 " ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true"
                 " WHERE NOT issued.current OR issued.key <> excluded.key"
-            ).format(names.sidecar)
-        ).rowcount
+            ).format(names.sidecar, entity, literal(after), literal(row[0])),
+        )
+        after = row[0]
+    return total
+
+
+def _retire_unmatched(connection: Connection, target: Target) -> None:
+    """Retire what the ledger holds for keys that have another UUID, or none, by now."""
+    names = EntitySql(target)
+    _in_short_transactions(
+        connection,
+        sql.SQL(
+            "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
+            " (SELECT FROM {} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid = l.uuid)"
+        ).format(literal(target.entity.name), names.sidecar),
+    )
+
+
+def _in_short_transactions(connection: Connection, *statements: sql.Composed) -> int:
+    """Run statements in one transaction that gives way to the plant, until it succeeds; returns the last one's rows."""
+    while True:
+        try:
+            with connection.transaction():
+                # Whoever has locked a row may wait for the ledger next: give way before it becomes a deadlock.
+                connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [_ROW_LOCK_TIMEOUT])
+                rows = 0
+                for statement in statements:
+                    rows = connection.execute(statement).rowcount
+                return rows
+        except _COLLISIONS:
+            # The capture trigger wrote one of these keys between the statements, or a row is locked.
+            time.sleep(0.05)
 
 
 def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key | None, upper: Key) -> int:
@@ -106,25 +151,13 @@ def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key 
         " FOR KEY SHARE OF t) AS s ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true"
         " WHERE NOT issued.current OR issued.key <> excluded.key"
     ).format(**parts)
-    while True:
-        try:
-            with connection.transaction():
-                # Whoever has locked a row may wait for the ledger next: give way before it becomes a deadlock.
-                connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [_ROW_LOCK_TIMEOUT])
-                connection.execute(retire)
-                return connection.execute(insert).rowcount
-        except psycopg.errors.CardinalityViolation:
-            raise IssuedUuidError(
-                f"{fill.target.entity.name}: two rows of {unit} have the same UUID, and the ledger keeps one per UUID",
-                hint="`dotpeen migrate verify` lists them; correct one (`dotpeen migrate guard off`) and roll back again",
-            ) from None
-        except (
-            psycopg.errors.UniqueViolation,
-            psycopg.errors.DeadlockDetected,
-            psycopg.errors.LockNotAvailable,
-        ):
-            # The capture trigger wrote one of these keys between the two statements, or a row is locked.
-            time.sleep(0.05)
+    try:
+        return _in_short_transactions(connection, retire, insert)
+    except psycopg.errors.CardinalityViolation:
+        raise IssuedUuidError(
+            f"{fill.target.entity.name}: two rows of {unit} have the same UUID, and the ledger keeps one per UUID",
+            hint="`dotpeen migrate verify` lists them; correct one (`dotpeen migrate guard off`) and roll back again",
+        ) from None
 
 
 def _retire_gone(connection: Connection, fill: Fill) -> None:

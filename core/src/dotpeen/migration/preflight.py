@@ -13,6 +13,8 @@ from dotpeen.database import Catalog, Connection
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.model import Finding, Stage, Target
 from dotpeen.migration.sql import EntitySql
+from dotpeen.migration.stages.index import unique_columns
+from dotpeen.registry import TableName
 
 LONG_TRANSACTION_SECONDS = 60
 BYTES_PER_ROW = 1000
@@ -28,7 +30,7 @@ def preflight(connection: Connection, catalog: Catalog, targets: dict[str, Targe
         if target.completed_all:
             continue
         findings += _values(connection, target)
-        findings += _business_identifier(connection, target)
+        findings += _index_names(connection, target)
         findings += _triggers(target)
     findings += _space(connection, targets)
     return findings
@@ -155,44 +157,34 @@ def _malformed(connection: Connection, target: Target, names: EntitySql) -> Iter
         )
 
 
-def _business_identifier(connection: Connection, target: Target) -> Iterator[Finding]:
-    """Version 5 derives the UUID from the business identifier: it must be there, and unique."""
-    entity, table = target.entity, target.table
-    if entity.uuid.version != 5 or any(name not in table.columns for name in entity.business_id):
+def _index_names(connection: Connection, target: Target) -> Iterator[Finding]:
+    """A relation that has the name of an index to build, and is something else."""
+    entity = target.entity
+    if entity.uuid.storage == "sidecar":
         return
-    columns = sql.SQL(", ").join(sql.Identifier("t", name) for name in entity.business_id)
-    missing = sql.SQL(" OR ").join(
-        sql.SQL("{} IS NULL").format(sql.Identifier("t", n)) for n in entity.business_id
-    )
     names = EntitySql(target)
-    listed = ", ".join(entity.business_id)
-    for (key,) in connection.execute(
-        sql.SQL("SELECT {} FROM {} AS t WHERE {} LIMIT {}").format(
-            names.key("t"), names.table, missing, sql.Literal(_LISTED)
-        )
-    ).fetchall():
-        yield Finding(
-            "error",
-            entity.name,
-            "business identifier",
-            f"{table.name}: row with {_keys(entity.primary_key)} {key} has no {listed}, which version 5 derives from",
-            "fill it in, or use version 4",
-        )
-    if any(index.covers_exactly(entity.business_id) for index in table.indexes):
-        return
-    for *values, count in connection.execute(
-        sql.SQL(
-            "SELECT {columns}, count(*) FROM {table} AS t GROUP BY {columns} HAVING count(*) > 1 LIMIT {limit}"
-        ).format(columns=columns, table=names.table, limit=sql.Literal(_LISTED))
-    ).fetchall():
-        yield Finding(
-            "error",
-            entity.name,
-            "business identifier",
-            f"{table.name}: {listed} = {', '.join(map(str, values))} stands in {count} rows; version 5 would derive"
-            " the same UUID for all",
-            "make the business identifier unique, or use version 4",
-        )
+    columns, unique = unique_columns(target)
+    for table in (target.table, *target.parts.values()):
+        name = names.index_name_for(table.name.name)
+        index = next((index for index in table.indexes if index.name == name), None)
+        if index is not None:
+            wrong = index.columns != tuple(columns) or index.unique != unique or index.partial
+        else:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+                " ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s)",
+                [table.name.schema, name],
+            ).fetchone()
+            wrong = bool(row and row[0])
+        if wrong:
+            yield Finding(
+                "error",
+                entity.name,
+                "index name",
+                f"{TableName(table.name.schema, name)} is something else than the unique index over"
+                f" {', '.join(columns)} that is to have this name",
+                "rename it: ALTER INDEX … RENAME TO …",
+            )
 
 
 def _triggers(target: Target) -> Iterator[Finding]:

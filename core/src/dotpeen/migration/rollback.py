@@ -18,6 +18,9 @@ from dotpeen.migration.sql import GUARD_TRIGGER, EntitySql
 from dotpeen.migration.throttle import WORKER_PURPOSE
 from dotpeen.registry import Entity
 
+_FAREWELL_SECONDS = 3
+"""A session that was closed is listed for a moment longer."""
+
 
 def down(runner: Runner, *, to: Stage | None = None) -> dict[str, int]:
     """Undo every stage after `to` (None: all), last entity first.
@@ -147,11 +150,15 @@ def _keep_issued(runner: Runner, target: Target) -> None:
 
 
 def _refuse_while_filling(runner: Runner, entity: Entity) -> None:
-    rows = runner.connection.execute(
-        "SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = %s",
+    deadline = time.monotonic() + _FAREWELL_SECONDS
+    while rows := runner.connection.execute(
+        "SELECT pid FROM pg_catalog.pg_stat_activity WHERE application_name = %s"
+        " AND datname = pg_catalog.current_database()",
         [f"dotpeen {WORKER_PURPOSE} {entity.name}"[:63]],
-    ).fetchall()
-    if rows:
+    ).fetchall():
+        if time.monotonic() < deadline:
+            time.sleep(0.1)
+            continue
         raise DotpeenError(
             f"{entity.name}: {len(rows)} workers are filling it (backend pids {', '.join(str(r[0]) for r in rows)})",
             hint="end them first: dotpeen migrate stop",

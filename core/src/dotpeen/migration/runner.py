@@ -29,7 +29,7 @@ from dotpeen.migration.locks import BlockerWatch, LockTimes, run_alone, run_lock
 from dotpeen.migration.model import Finding, Lock, Plan, Stage, Step, Target
 from dotpeen.migration.plan import APPLY, make_plan, require_sound
 from dotpeen.migration.throttle import Throttle, Window
-from dotpeen.migration.verification import Check, verify
+from dotpeen.migration.verification import Check, verify, violations
 from dotpeen.plugins import Plugins
 from dotpeen.registry import Entity, Registry
 
@@ -297,6 +297,13 @@ class Runner:
                 raise DotpeenError(
                     f"{step.entity}: the unique index can't be built: {error.diag.message_detail}",
                     hint="a writer put the same UUID into two rows since preflight; correct one and run `migrate up`",
+                ) from None
+            except (psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation) as error:
+                wrong = violations(self.connection, self.target(self.registry.entities[step.entity]))
+                raise DotpeenError(
+                    f"{step.entity}: {error.diag.message_primary}: {wrong}",
+                    hint="a writer did that since preflight; correct it (`dotpeen migrate guard off` lets you)"
+                    " and run `migrate up`",
                 ) from None
             except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
                 if attempt == _ATTEMPTS:

@@ -48,7 +48,7 @@ class Window:
     @classmethod
     def parse(cls, text: str) -> Window:
         """Read `22:00-05:00`. Raises `ConfigurationError`."""
-        match = re.fullmatch(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})", text.strip())
+        match = re.fullmatch(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})", text.strip(), re.ASCII)
         try:
             if match is None:
                 raise ValueError

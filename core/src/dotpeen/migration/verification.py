@@ -71,6 +71,14 @@ def verify(
     return checks
 
 
+def violations(connection: Connection, target: Target) -> str:
+    """Name rows that keep the constraints from being validated."""
+    checks = [_nulls(connection, target)]
+    if target.entity.uuid.type == "text":
+        checks.append(_form(connection, target))
+    return "; ".join(detail for outcome, detail in checks if outcome == "failed") or "no longer"
+
+
 def _plugin_check(connection: Connection, check: VerificationCheck) -> Result:
     try:
         wrong = list(check.run(connection))
@@ -354,6 +362,7 @@ def _lookup(target: Target, value: str) -> sql.Composed:
         return sql.SQL(
             "SELECT i.key FROM dotpeen.identity AS i WHERE i.entity = {} AND i.uuid = {}::uuid"
         ).format(literal(target.entity.name), literal(value))
-    return sql.SQL("SELECT * FROM {} WHERE {} = {}::{}").format(
+    # Not `*`: there are values that Python has no room for, such as infinite dates.
+    return sql.SQL("SELECT t.ctid FROM {} AS t WHERE t.{} = {}::{}").format(
         names.table, names.column, literal(value), sql.SQL(target.entity.uuid.type)
     )

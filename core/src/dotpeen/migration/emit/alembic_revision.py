@@ -45,13 +45,22 @@ def _run(*statements: str, pending: str | None = None, transaction: bool = False
     if not transaction:
         with op.get_context().autocommit_block():
             for statement in statements:
-                op.execute(_verbatim(statement))
+                _execute(statement)
         return
     for statement in statements:
-        op.execute(_verbatim(statement))
+        _execute(statement)
     # Entering the block commits: no lock outlives its step.
     with op.get_context().autocommit_block():
         pass
+
+
+def _execute(statement: str) -> None:
+    """Execute one statement, or print it as it stands (`alembic upgrade --sql`)."""
+    if context.is_offline_mode():
+        implementation = op.get_context().impl
+        implementation.static_output(statement + implementation.command_terminator)
+    else:
+        op.execute(_verbatim(statement))
 
 
 def _verbatim(statement: str):

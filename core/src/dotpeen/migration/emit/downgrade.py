@@ -15,6 +15,7 @@ from dotpeen.migration.emit.script import (
     bounded,
     bounds,
     call,
+    composed,
     journal_statement,
     key_after,
     largest,
@@ -45,7 +46,7 @@ def downgrade_sections(targets: Mapping[str, Target], settings: MigrationSetting
     )
     start = Block("There is something to undo", (installed,))
     sections = [Section("Preparation", (*session_blocks(settings), start, *procedure_blocks("lock", "keep")))]
-    for name, target in reversed(targets.items()):
+    for name, target in reversed(list(targets.items())):
         blocks = _sidecar(target) if target.entity.uuid.storage == "sidecar" else _column(target)
         sections.append(
             Section(
@@ -71,29 +72,33 @@ def _column(target: Target) -> list[Block]:
         ),
         Block(
             f"{entity.name}: keep every UUID in dotpeen.issued",
-            ("SET lock_timeout = '500ms'", *_copies(target)),
+            ("SET lock_timeout = '500ms'", _retire_gone(target), *_copies(target)),
             ("Lock: rows of the current batch. Migrated again, each record gets the same UUID back",),
             f"SELECT {made}",
         ),
         _locked(
             target,
             "drop NOT NULL",
-            (_text("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", names.table, names.column),),
+            (composed("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL", names.table, names.column),),
             f"{_registered(target, 'not_null')} AND {column}",
         ),
-        _locked(target, "drop checks", tuple(_drop_constraint(names, name) for name in _checks(target)), None),
+        _locked(
+            target, "drop checks", tuple(_drop_constraint(names, name) for name in _checks(target)), None
+        ),
     ]
     blocks += _index(target)
     triggers = tuple(
-        _text("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(name), names.table)
+        composed("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(name), names.table)
         for name in (FILL_TRIGGER, GUARD_TRIGGER, CAPTURE_TRIGGER)
     )
-    drop = _text("ALTER TABLE {} DROP COLUMN IF EXISTS {}", names.table, names.column)
-    blocks.append(_locked(target, "drop triggers and column", (*triggers, drop), _registered(target, "column")))
+    drop = composed("ALTER TABLE {} DROP COLUMN IF EXISTS {}", names.table, names.column)
+    blocks.append(
+        _locked(target, "drop triggers and column", (*triggers, drop), _registered(target, "column"))
+    )
     kept = f"NOT ({_registered(target, 'column')})"
     blocks.append(_locked(target, "drop triggers, keep the column, which was there before", triggers, kept))
     if names.default is not None:
-        undefault = _text("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", names.table, names.column)
+        undefault = composed("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", names.table, names.column)
         ours = f"{kept} AND {column} AND {_registered(target, 'default')}"
         blocks.append(_locked(target, "drop the default", (undefault,), ours))
     return blocks
@@ -103,15 +108,16 @@ def _sidecar(target: Target) -> list[Block]:
     names, entity = EntitySql(target), target.entity
     partition = guards.regclass(TableName("dotpeen", names.sidecar_name)).as_string()
     triggers = tuple(
-        _text("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(name), names.table) for name in SIDECAR_TRIGGERS
+        composed("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(name), names.table)
+        for name in SIDECAR_TRIGGERS
     )
-    retire = _text(
-        "UPDATE dotpeen.issued AS l SET current = false FROM {} AS i WHERE l.entity = {} AND l.current"
-        " AND l.key = i.key AND l.uuid <> i.uuid",
-        names.sidecar,
+    retire = composed(
+        "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
+        " (SELECT FROM {} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid = l.uuid)",
         literal(entity.name),
+        names.sidecar,
     )
-    copy = _text(
+    copy = composed(
         "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, true FROM {}"
         " ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true"
         " WHERE NOT issued.current OR issued.key <> excluded.key",
@@ -119,12 +125,30 @@ def _sidecar(target: Target) -> list[Block]:
     )
     keep = Block(
         f"{entity.name}: keep every UUID in dotpeen.issued, then drop the sidecar partition",
-        (retire, copy, _text("DROP TABLE {}", names.sidecar), _journal(target, "drop sidecar partition", Lock.NONE)),
+        (
+            retire,
+            copy,
+            composed("DROP TABLE {}", names.sidecar),
+            _journal(target, "drop sidecar partition", Lock.NONE),
+        ),
         ("In one transaction. Migrated again, each record gets the same UUID back",),
         f"SELECT pg_catalog.to_regclass({partition}) IS NOT NULL",
         transaction=True,
     )
     return [_locked(target, "drop triggers", triggers, None), keep]
+
+
+def _retire_gone(target: Target) -> str:
+    """A key that is used again after a delete is another record, and must not inherit the UUID."""
+    names = EntitySql(target)
+    return composed(
+        "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
+        " (SELECT FROM {} AS t WHERE {} = l.key AND t.{}::uuid = l.uuid)",
+        literal(target.entity.name),
+        names.table,
+        names.key("t"),
+        names.column,
+    )
 
 
 def _copies(target: Target) -> list[str]:
@@ -176,26 +200,32 @@ def _checks(target: Target) -> list[str]:
 def _index(target: Target) -> list[Block]:
     names, table = EntitySql(target), target.table
     ours = _registered(target, "unique")
-    blocks = [_locked(target, "drop the unique constraint", (_drop_constraint(names, names.index_name),), ours)]
+    blocks = [
+        _locked(target, "drop the unique constraint", (_drop_constraint(names, names.index_name),), ours)
+    ]
     index = sql.Identifier(table.name.schema, names.index_name)
     if table.kind == "partitioned":
         leaves = [sql.Identifier(leaf.schema, names.index_name_for(leaf.name)) for leaf in table.leaves]
         # The parent's index takes its parts along; what a build left unattached goes by itself.
-        drops = tuple(_text("DROP INDEX IF EXISTS {}", one) for one in (index, *leaves))
+        drops = tuple(composed("DROP INDEX IF EXISTS {}", one) for one in (index, *leaves))
         blocks.append(_locked(target, "drop the index", drops, ours))
         return blocks
-    drop = ("SET lock_timeout = 0", _text("DROP INDEX CONCURRENTLY IF EXISTS {}", index))
+    drop = ("SET lock_timeout = 0", composed("DROP INDEX CONCURRENTLY IF EXISTS {}", index))
     notes = (f"Lock: {Lock.SHARE_UPDATE_EXCLUSIVE} on {table.name}",)
-    blocks.append(Block(f"{target.entity.name}: drop an index without its constraint", drop, notes, f"SELECT {ours}"))
+    blocks.append(
+        Block(f"{target.entity.name}: drop an index without its constraint", drop, notes, f"SELECT {ours}")
+    )
     return blocks
 
 
 def _forgotten(target: Target) -> Block:
-    names, name = EntitySql(target), literal(target.entity.name).as_string()
+    names, name = EntitySql(target), literal(target.entity.name)
     purposes = ("fill", "capture", "issue", "rekey", "retire", "retire_all")
-    functions = tuple(_text("DROP FUNCTION IF EXISTS {}()", names.function(purpose)) for purpose in purposes)
+    functions = tuple(
+        composed("DROP FUNCTION IF EXISTS {}()", names.function(purpose)) for purpose in purposes
+    )
     rows = tuple(
-        f"DELETE FROM dotpeen.{table} WHERE {column} = {name}"
+        composed("DELETE FROM dotpeen.{} WHERE {} = {}", sql.Identifier(table), sql.Identifier(column), name)
         for table, column in (("backfill", "entity"), ("worker", "entity"), ("entity", "name"))
     )
     return Block(
@@ -208,7 +238,11 @@ def _forgotten(target: Target) -> Block:
 
 
 def _locked(
-    target: Target, title: str, statements: tuple[str, ...], condition: str | None, lock: Lock = Lock.ACCESS_EXCLUSIVE
+    target: Target,
+    title: str,
+    statements: tuple[str, ...],
+    condition: str | None,
+    lock: Lock = Lock.ACCESS_EXCLUSIVE,
 ) -> Block:
     conditions = " AND ".join(part for part in (_known(target), condition) if part)
     return Block(
@@ -232,12 +266,8 @@ def _registered(target: Target, before: str) -> str:
 
 
 def _drop_constraint(names: EntitySql, name: str) -> str:
-    return _text("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", names.table, sql.Identifier(name))
+    return composed("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", names.table, sql.Identifier(name))
 
 
 def _journal(target: Target, action: str, lock: Lock) -> str:
     return journal_statement(target.entity.name, Stage.EXPAND, action, lock)
-
-
-def _text(form: str, *values: sql.Composable) -> str:
-    return sql.SQL(form).format(*values).as_string()  # type: ignore[arg-type]

@@ -21,14 +21,18 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
         if path.is_dir():
             raise ConfigurationError(f"{shown} is a folder", hint="name another place with -o")
         if path.exists() and not force:
-            raise ConfigurationError(f"{shown} exists already", hint="--force overwrites it; -o names another place")
+            raise ConfigurationError(
+                f"{shown} exists already", hint="--force overwrites it; -o names another place"
+            )
     with ExitStack() as undo:
         try:
             temporaries = {path: _prepare(path, data, undo) for path, data in targets.items()}
             for path, temporary in temporaries.items():
                 _place(path, temporary, undo, force=force)
         except FileExistsError as error:
-            raise ConfigurationError(f"{error.filename2 or error.filename} exists already", hint="--force overwrites it") from None
+            raise ConfigurationError(
+                f"{error.filename2 or error.filename} exists already", hint="--force overwrites it"
+            ) from None
         except OSError as error:
             where = error.filename2 or error.filename
             raise ConfigurationError(f"{where} can't be written: {error.strerror}") from None

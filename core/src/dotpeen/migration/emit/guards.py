@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg import sql
 
+from dotpeen.migration.emit.script import composed, raw
 from dotpeen.migration.model import Lock, Stage, Step, Target
-from dotpeen.migration.sql import FILL_TRIGGER, GUARD_TRIGGER, SIDECAR_TRIGGERS, EntitySql, literal, table_identifier
+from dotpeen.migration.sql import (
+    FILL_TRIGGER,
+    GUARD_TRIGGER,
+    SIDECAR_TRIGGERS,
+    EntitySql,
+    literal,
+    table_identifier,
+)
 from dotpeen.registry import TableName
+
+_SIDECAR_FUNCTIONS: Final = ("issue", "rekey", "retire", "retire_all")
 
 
 def pending(step: Step, target: Target) -> str | None:
-    """Return a query that is true while the step has to run; None for one that may run again and again."""
-    names = EntitySql(target)
-    match step.stage:
-        case Stage.EXPAND:
-            done = _expanded(step, target, names)
-        case Stage.INDEX:
-            done = _indexed(step, target, names)
-        case Stage.ENFORCE:
-            done = _enforced(step, target, names)
-        case _:
-            done = None
-    return None if done is None else f"SELECT NOT ({done})"
+    """Return a query that is true while the step has to run; None for the backfill, which keeps count itself."""
+    condition = _CONDITIONS.get(step.stage)
+    done = condition(step, target, EntitySql(target)) if condition else None
+    return None if done is None else composed("SELECT NOT ({})", raw(done))
 
 
 def trigger_present(table: TableName, trigger: str) -> str:
     """A condition: the table has this trigger."""
-    return _filled(
+    return composed(
         "EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = pg_catalog.to_regclass({}) AND tgname = {})",
         regclass(table),
         literal(trigger),
@@ -35,7 +39,7 @@ def trigger_present(table: TableName, trigger: str) -> str:
 
 def column_present(table: TableName, column: str) -> str:
     """A condition: the table has this column."""
-    return _filled(
+    return composed(
         "EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass({}) AND attname = {}"
         " AND NOT attisdropped)",
         regclass(table),
@@ -50,7 +54,7 @@ def regclass(table: TableName) -> sql.Literal:
 
 def index_valid(table: TableName, index: str) -> str:
     """A condition: the index is there and valid."""
-    return _filled(
+    return composed(
         "EXISTS (SELECT FROM pg_catalog.pg_index WHERE indexrelid = pg_catalog.to_regclass({}) AND indisvalid"
         " AND indisready)",
         regclass(TableName(table.schema, index)),
@@ -59,7 +63,7 @@ def index_valid(table: TableName, index: str) -> str:
 
 def not_null(target: Target) -> str:
     """A condition: the UUID column is NOT NULL, and validated so."""
-    return _filled(
+    return composed(
         "EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = pg_catalog.to_regclass({})"
         " AND a.attname = {} AND a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS o"
         " WHERE o.conrelid = a.attrelid AND o.contype = 'n' AND o.conkey = ARRAY[a.attnum] AND NOT o.convalidated))",
@@ -74,54 +78,70 @@ def _expanded(step: Step, target: Target, names: EntitySql) -> str | None:
             return " AND ".join(trigger_present(step.table, name) for name in SIDECAR_TRIGGERS)
         triggers = [trigger_present(step.table, name) for name in (FILL_TRIGGER, GUARD_TRIGGER)]
         return " AND ".join([column_present(step.table, target.entity.uuid.column), *triggers])
-    if all(statement.startswith("CREATE OR REPLACE") for statement in step.sql):
+    if all(statement.startswith("DROP FUNCTION IF EXISTS") for statement in step.sql):
         return None
-    return _filled("pg_catalog.to_regclass({}) IS NOT NULL", regclass(TableName("dotpeen", names.sidecar_name)))
+    if all(statement.startswith("CREATE OR REPLACE") for statement in step.sql):
+        purposes = _SIDECAR_FUNCTIONS if target.entity.uuid.storage == "sidecar" else ("fill",)
+        return " AND ".join(_function_present(names, purpose) for purpose in purposes)
+    return composed(
+        "pg_catalog.to_regclass({}) IS NOT NULL", regclass(TableName("dotpeen", names.sidecar_name))
+    )
 
 
-def _indexed(step: Step, target: Target, names: EntitySql) -> str | None:
+def _indexed(step: Step, target: Target, names: EntitySql) -> str:
     if step.mode == "autocommit":
         if target.entity.uuid.storage == "sidecar":
             return index_valid(TableName("dotpeen", ""), f"{names.sidecar_name}_uuid_key")
         return index_valid(step.table, names.index_name_for(step.table.name))
     if not step.sql[0].startswith("CREATE"):
-        # Attaching what is attached already does nothing.
-        return None
+        parent = next(part.parent for part in target.table.partitions if part.name == step.table)
+        return composed(
+            "EXISTS (SELECT FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_index AS x ON x.indexrelid = i.inhrelid"
+            " WHERE x.indrelid = pg_catalog.to_regclass({}) AND i.inhparent = pg_catalog.to_regclass({}))",
+            regclass(step.table),
+            regclass(TableName(parent.schema, names.index_name_for(parent.name))),
+        )
     made = TableName(step.table.schema, names.index_name_for(step.table.name))
-    return _filled("pg_catalog.to_regclass({}) IS NOT NULL", regclass(made))
+    return composed("pg_catalog.to_regclass({}) IS NOT NULL", regclass(made))
 
 
 def _enforced(step: Step, target: Target, names: EntitySql) -> str:
-    text = target.entity.uuid.type == "text"
     if step.mode == "autocommit":
         name = next(
             name
             for name in (names.not_null_name, names.format_name)
             if step.sql[0].endswith(sql.Identifier(name).as_string())
         )
-        return f"NOT {_constraint(target, name, 'AND NOT convalidated')}"
+        return f"NOT {_constraint(target, name, ' AND NOT convalidated')}"
     if any(statement.endswith("NOT VALID") for statement in step.sql):
         conditions = []
-        for name in (names.not_null_name, names.format_name if text else None):
-            if name is not None and any(sql.Identifier(name).as_string() in one for one in step.sql):
+        for name in (names.not_null_name, names.format_name):
+            if any(sql.Identifier(name).as_string() in one for one in step.sql):
                 present = _constraint(target, name, "")
-                conditions.append(f"({present} OR {not_null(target)})" if name == names.not_null_name else present)
+                conditions.append(
+                    f"({present} OR {not_null(target)})" if name == names.not_null_name else present
+                )
         return " AND ".join(conditions)
-    conditions = [not_null(target)]
+    final = [not_null(target)]
     if target.server_version < 180000:
-        conditions.append(f"NOT {_constraint(target, names.not_null_name, '')}")
+        final.append(f"NOT {_constraint(target, names.not_null_name, '')}")
     if any("UNIQUE USING INDEX" in statement for statement in step.sql):
-        conditions.append(_constraint(target, names.index_name, ""))
-    return " AND ".join(conditions)
+        final.append(_constraint(target, names.index_name, ""))
+    return " AND ".join(final)
+
+
+def _function_present(names: EntitySql, purpose: str) -> str:
+    signature = literal(f"{names.function(purpose).as_string()}()")
+    return composed("pg_catalog.to_regprocedure({}) IS NOT NULL", signature)
 
 
 def _constraint(target: Target, name: str, more: str) -> str:
-    return _filled(
-        f"EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = pg_catalog.to_regclass({{}}) AND conname = {{}} {more})",
+    return composed(
+        "EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid = pg_catalog.to_regclass({}) AND conname = {}{})",
         regclass(target.table.name),
         literal(name),
+        raw(more),
     )
 
 
-def _filled(form: str, *values: sql.Composable) -> str:
-    return sql.SQL(form).format(*values).as_string()  # type: ignore[arg-type]
+_CONDITIONS: Final = {Stage.EXPAND: _expanded, Stage.INDEX: _indexed, Stage.ENFORCE: _enforced}

@@ -20,6 +20,23 @@ UPPER: Final = "$2"
 _SENTINEL: Final = "dotpeen bound {} {}"
 
 
+_SCHEMA: Final = """DO $dotpeen_schema$
+DECLARE
+    revision text := '';
+BEGIN
+IF pg_catalog.to_regclass('dotpeen.alembic_version') IS NOT NULL THEN
+    SELECT version_num INTO revision FROM dotpeen.alembic_version;
+END IF;
+{parts}END
+$dotpeen_schema$"""
+_FIRST: Final = """CREATE SCHEMA IF NOT EXISTS dotpeen;
+CREATE TABLE dotpeen.alembic_version (
+    version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY
+);
+INSERT INTO dotpeen.alembic_version VALUES ({});
+"""
+
+
 @dataclass(frozen=True)
 class Block:
     """Statements that belong together, with what a reviewer asks about them."""
@@ -39,6 +56,16 @@ class Section:
 
     title: str
     blocks: tuple[Block, ...]
+
+
+def composed(form: str, *values: sql.Composable, **named: sql.Composable) -> str:
+    """Fill `{}` of an SQL form with quoted pieces."""
+    return sql.SQL(form).format(*values, **named).as_string()
+
+
+def raw(text: str) -> sql.SQL:
+    """A piece that was composed before."""
+    return sql.SQL(text)
 
 
 def dollar_quoted(text: str) -> str:
@@ -69,7 +96,7 @@ def session_blocks(settings: MigrationSettings) -> tuple[Block, ...]:
             (
                 "lock_timeout: longest that a schema change makes others queue behind it, per attempt",
                 "lock_patience: how long it keeps trying; batch_target: what one batch of rows should take",
-                "batch_pause: rest after each batch. Replication lag and load are not watched: `dotpeen migrate up` does",
+                "batch_pause: rest after each batch. Only `dotpeen migrate up` watches replication lag and load",
             ),
         ),
         Block("Settings of this session", (_resource("settings"),)),
@@ -90,7 +117,10 @@ def alone_block(entity: str, *, begin: bool) -> Block:
     """Take, or give up, the advisory lock that keeps `dotpeen migrate` off an entity's schema."""
     key = f"pg_catalog.hashtextextended({_quoted('dotpeen ' + entity)}, 0)"
     if not begin:
-        return Block("Let others work on it", (f"DO $dotpeen$\nBEGIN\n  PERFORM pg_catalog.pg_advisory_unlock({key});\nEND\n$dotpeen$",))
+        return Block(
+            "Let others work on it",
+            (f"DO $dotpeen$\nBEGIN\n  PERFORM pg_catalog.pg_advisory_unlock({key});\nEND\n$dotpeen$",),
+        )
     statement = (
         "DO $dotpeen$\nBEGIN\n"
         f"  IF NOT pg_catalog.pg_try_advisory_lock({key}) THEN\n"
@@ -108,10 +138,10 @@ def lock_statement(table: TableName, mode: str, *, only: bool = False) -> str:
 
 def journal_statement(entity: str, stage: str, action: str, lock: str) -> str:
     """The statement that journals a step."""
-    return (
+    return composed(
         "INSERT INTO dotpeen.journal (actor, entity, stage, action, outcome, lock)"
-        f" VALUES (session_user || ' (exported script)', {_quoted(entity)}, {_quoted(stage)}, {_quoted(action)},"
-        f" 'done', {_quoted(lock)})"
+        " VALUES (session_user || ' (exported script)', {}, {}, {}, 'done', {})",
+        *map(literal, (entity, stage, action, lock)),
     )
 
 
@@ -140,7 +170,9 @@ def largest(fill: Fill, unit: TableName) -> str:
         .format(
             fill.keys.texts(),
             table_identifier(unit),
-            sql.SQL(", ").join(sql.SQL("{} DESC").format(sql.Identifier("t", name)) for name in fill.keys.names),
+            sql.SQL(", ").join(
+                sql.SQL("{} DESC").format(sql.Identifier("t", name)) for name in fill.keys.names
+            ),
         )
         .as_string()
     )
@@ -148,9 +180,9 @@ def largest(fill: Fill, unit: TableName) -> str:
 
 def key_after(fill: Fill, unit: TableName) -> str:
     """The query for the key $3 rows into a range."""
-    query = sql.SQL("SELECT pg_catalog.jsonb_build_array({}) FROM {} AS t WHERE {} ORDER BY {} OFFSET $3 LIMIT 1").format(
-        fill.keys.texts(), table_identifier(unit), fill.keys.within(*bounds(fill)), fill.keys.ordered()
-    )
+    query = sql.SQL(
+        "SELECT pg_catalog.jsonb_build_array({}) FROM {} AS t WHERE {} ORDER BY {} OFFSET $3 LIMIT 1"
+    ).format(fill.keys.texts(), table_identifier(unit), fill.keys.within(*bounds(fill)), fill.keys.ordered())
     return bounded(fill, query)
 
 
@@ -167,7 +199,7 @@ def unit_literal(unit: TableName) -> str:
 
 def schema_block() -> Block:
     """Schema `dotpeen`, made or brought to its newest revision as `dotpeen migrate up` does, in one statement."""
-    parts = []
+    parts: list[str] = []
     scripts = sorted(
         entry.name for entry in files("dotpeen.database.schema").iterdir() if entry.name.endswith(".sql")
     )
@@ -176,25 +208,18 @@ def schema_block() -> Block:
         body = files("dotpeen.database.schema").joinpath(script).read_text(encoding="utf-8").strip()
         if "$dotpeen_schema$" in body:
             raise ConfigurationError(f"{script} contains the quote of the exported script")
-        make = (
-            "CREATE SCHEMA IF NOT EXISTS dotpeen;\n"
-            "CREATE TABLE dotpeen.alembic_version (\n"
-            "    version_num varchar(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY\n);\n"
-            f"INSERT INTO dotpeen.alembic_version VALUES ('{revision}');\n"
+        start = _FIRST if not parts else "UPDATE dotpeen.alembic_version SET version_num = {};\n"
+        number = literal(revision)
+        parts.append(
+            composed("IF revision < {} THEN\n", number) + composed(start, number) + body + "\nEND IF;\n"
         )
-        move = f"UPDATE dotpeen.alembic_version SET version_num = '{revision}';\n"
-        parts.append(f"IF revision < '{revision}' THEN\n{make if not parts else move}{body}\nEND IF;\n")
-    statement = (
-        "DO $dotpeen_schema$\nDECLARE\n    revision text := '';\nBEGIN\n"
-        "IF pg_catalog.to_regclass('dotpeen.alembic_version') IS NOT NULL THEN\n"
-        "    SELECT version_num INTO revision FROM dotpeen.alembic_version;\nEND IF;\n"
-        + "".join(parts)
-        + "END\n$dotpeen_schema$"
-    )
+    statement = _SCHEMA.replace("{parts}", "".join(parts))
     return Block(
         "Schema dotpeen: state, journal, ledger of issued UUIDs, functions",
         (statement,),
-        ("Skipped where it is there already. Lock: none on your tables. Undo: none, it keeps what was issued",),
+        (
+            "Skipped where it is there already. Lock: none on your tables. Undo: none, it keeps what was issued",
+        ),
     )
 
 

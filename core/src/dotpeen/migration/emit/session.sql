@@ -47,7 +47,7 @@ END
 $dotpeen$
 
 -- name: lock
-CREATE OR REPLACE PROCEDURE pg_temp.dotpeen_lock(relation text, lock_mode text, parent_alone boolean DEFAULT false)
+CREATE OR REPLACE PROCEDURE pg_temp.dotpeen_lock(table_name text, lock_mode text, parent_alone boolean DEFAULT false)
 LANGUAGE plpgsql AS $procedure$
 -- Take a table lock without making the plant wait: short attempts with pauses, in which nobody queues behind us.
 DECLARE
@@ -58,20 +58,20 @@ BEGIN
     PERFORM set_config('lock_timeout', current_setting('dotpeen.lock_timeout'), true);
     LOOP
         BEGIN
-            EXECUTE format('LOCK TABLE %s %s IN %s MODE', CASE WHEN parent_alone THEN 'ONLY' ELSE '' END, relation, lock_mode);
+            EXECUTE format('LOCK TABLE %s %s IN %s MODE', CASE WHEN parent_alone THEN 'ONLY' ELSE '' END, table_name, lock_mode);
             RETURN;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             NULL;
         END;
         SELECT string_agg(DISTINCT format('pid %s (%s, %s)', a.pid, a.usename, a.state), '; ') INTO holders
           FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-         WHERE l.relation = relation::regclass AND l.granted AND l.pid <> pg_backend_pid();
+         WHERE l.relation = table_name::regclass AND l.granted AND l.pid <> pg_backend_pid();
         IF clock_timestamp() - began > current_setting('dotpeen.lock_patience')::interval THEN
-            RAISE EXCEPTION 'no lock on % after %; held by %', relation, current_setting('dotpeen.lock_patience'),
+            RAISE EXCEPTION 'no lock on % after %; held by %', table_name, current_setting('dotpeen.lock_patience'),
                 coalesce(holders, 'nobody any more')
                 USING ERRCODE = 'lock_not_available', HINT = 'Run the script again when it is free: it goes on from here.';
         END IF;
-        RAISE NOTICE 'lock on %: next attempt in % s; held by %', relation, round(pause::numeric, 1), holders;
+        RAISE NOTICE 'lock on %: next attempt in % s; held by %', table_name, round(pause::numeric, 1), holders;
         PERFORM pg_sleep(pause * (0.5 + random()));
         pause := least(pause * 2, 10);
     END LOOP;

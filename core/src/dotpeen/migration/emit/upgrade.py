@@ -15,11 +15,13 @@ from dotpeen.migration.emit.script import (
     bounded,
     bounds,
     call,
+    composed,
     journal_statement,
     key_after,
     largest,
     lock_statement,
     procedure_blocks,
+    raw,
     restore_block,
     schema_block,
     session_blocks,
@@ -65,31 +67,29 @@ def verification_query(target: Target) -> str:
     adopted = not sidecar and any(i.covers_exactly([entity.uuid.column]) for i in target.table.indexes)
     if not adopted:
         enforced.append(guards.index_valid(guarded_table, index))
-    return (
-        sql.SQL(
-            "SELECT {entity} AS entity, (SELECT count(*) FROM {table}) AS rows,"
-            " (SELECT count(*) FROM {table}) - (SELECT count({uuid}) FROM {source}) AS without_uuid,"
-            " (SELECT count({uuid}) - count(DISTINCT {uuid}) FROM {source}) AS duplicates,"
-        )
-        .format(entity=literal(entity.name), table=names.table, uuid=uuid, source=source)
-        .as_string()
-        + f" {' AND '.join(enforced)} AS enforced"
+    return composed(
+        "SELECT {entity} AS entity, (SELECT count(*) FROM {table}) AS rows,"
+        " (SELECT count(*) FROM {table}) - (SELECT count({uuid}) FROM {source}) AS without_uuid,"
+        " (SELECT count({uuid}) - count(DISTINCT {uuid}) FROM {source}) AS duplicates, {enforced} AS enforced",
+        entity=literal(entity.name),
+        table=names.table,
+        uuid=uuid,
+        source=source,
+        enforced=raw(" AND ".join(enforced)),
     )
 
 
 def _server_check(plan: Plan) -> Block:
     native = plan.server_version >= 180000
     wanted = "18 or newer" if native else "older than 18"
-    return Block(
-        "The server this was made for",
-        (
-            "DO $dotpeen$\nBEGIN\n"
-            f"  IF pg_catalog.current_setting('server_version_num')::int {'<' if native else '>='} 180000 THEN\n"
-            f"    RAISE EXCEPTION 'this script is for PostgreSQL {wanted}'\n"
-            "      USING HINT = 'Export it again from a database of this server''s version.';\n"
-            "  END IF;\nEND\n$dotpeen$",
-        ),
+    statement = (
+        "DO $dotpeen$\nBEGIN\n"
+        f"  IF pg_catalog.current_setting('server_version_num')::int {'<' if native else '>='} 180000 THEN\n"
+        f"    RAISE EXCEPTION 'this script is for PostgreSQL {wanted}'\n"
+        "      USING HINT = 'Export it again from a database of this server''s version.';\n"
+        "  END IF;\nEND\n$dotpeen$"
     )
+    return Block("The server this was made for", (statement,))
 
 
 def _entity(target: Target, steps: Sequence[Step], to: Stage) -> list[Block]:
@@ -101,14 +101,19 @@ def _entity(target: Target, steps: Sequence[Step], to: Stage) -> list[Block]:
         if stage is Stage.BACKFILL:
             blocks += _backfill(target)
         else:
-            blocks += [_step(step, target) for step in steps if step.stage is stage and step.sql and not step.done]
+            blocks += [
+                _step(step, target) for step in steps if step.stage is stage and step.sql and not step.done
+            ]
         blocks.append(_stage_reached(name, stage))
     return [*blocks, alone_block(name, begin=False)]
 
 
 def _step(step: Step, target: Target) -> Block:
     title = f"{step.entity}, {step.stage}: {step.name}"
-    notes = [f"Lock: {step.lock} on {step.table}" + (f"; blocks {step.lock.blocks}" if step.lock is not Lock.NONE else "")]
+    notes = [
+        f"Lock: {step.lock} on {step.table}"
+        + (f"; blocks {step.lock.blocks}" if step.lock is not Lock.NONE else "")
+    ]
     if step.seconds:
         notes.append(f"Estimated: {step.seconds:.0f} s")
     notes += [f"Undo: {statement}" for statement in step.undo]
@@ -118,7 +123,7 @@ def _step(step: Step, target: Target) -> Block:
         # An invalid index that a build left behind goes first; its statement is the undo.
         drop = step.undo if step.stage is Stage.INDEX else ()
         return Block(title, ("SET lock_timeout = 0", *drop, step.sql[-1], record), tuple(notes), pending)
-    lock = ()
+    lock: tuple[str, ...] = ()
     if step.lock is not Lock.NONE:
         lock = (lock_statement(step.table, step.lock, only=step.stage is Stage.INDEX),)
     return Block(title, (*lock, *step.sql, record), tuple(notes), pending, transaction=True)
@@ -153,49 +158,48 @@ def _backfill(target: Target) -> list[Block]:
                 ),
             )
         )
-    counted = (
+    counted = composed(
         "UPDATE dotpeen.entity SET rows_before = (SELECT sum(b.rows_total) FROM dotpeen.backfill AS b"
-        f" WHERE b.entity = entity.name) WHERE name = {literal(target.entity.name).as_string()} AND rows_before IS NULL"
+        " WHERE b.entity = entity.name) WHERE name = {} AND rows_before IS NULL",
+        literal(target.entity.name),
     )
     return [*blocks, Block(f"{target.entity.name}: rows counted", (counted,))]
 
 
 def _stage_reached(entity: str, stage: Stage) -> Block:
-    name = literal(entity).as_string()
-    stages = ", ".join(f"'{one}'" for one in Stage)
-    return Block(
-        f"{entity}: stage {stage} is complete",
-        (
-            f"UPDATE dotpeen.entity SET stage = '{stage}' WHERE name = {name}"
-            f" AND coalesce(pg_catalog.array_position(ARRAY[{stages}], stage), 0) < {stage.position + 1}",
-        ),
+    statement = composed(
+        "UPDATE dotpeen.entity SET stage = {stage} WHERE name = {name}"
+        " AND coalesce(pg_catalog.array_position(ARRAY[{stages}], stage), 0) < {number}",
+        stage=literal(stage.value),
+        name=literal(entity),
+        stages=sql.SQL(", ").join(literal(one.value) for one in Stage),
+        number=sql.Literal(stage.position + 1),
     )
+    return Block(f"{entity}: stage {stage} is complete", (statement,))
 
 
 def _table_check(target: Target) -> Block:
     table, entity = target.table, target.entity
-    leaves = ", ".join(guards.regclass(leaf).as_string() for leaf in sorted(table.leaves))
+    here = guards.regclass(table.name)
+    known = composed(
+        "EXISTS (SELECT FROM dotpeen.entity WHERE name = {} AND (table_schema, table_name, storage) <> ({}, {}, {}))",
+        *map(literal, (entity.name, table.name.schema, table.name.name, entity.uuid.storage)),
+    )
     conditions = [
-        (
-            f"pg_catalog.to_regclass({guards.regclass(table.name).as_string()}) IS NULL",
-            "its table is not in this database",
-        ),
-        (
-            f"EXISTS (SELECT FROM dotpeen.entity WHERE name = {literal(entity.name).as_string()} AND (table_schema,"
-            f" table_name, storage) <> ({literal(table.name.schema).as_string()}, {literal(table.name.name).as_string()},"
-            f" '{entity.uuid.storage}'))",
-            "it was migrated here with another table or storage",
-        ),
+        (composed("pg_catalog.to_regclass({}) IS NULL", here), "its table is not in this database"),
+        (known, "it was migrated here with another table or storage"),
     ]
     if table.kind == "partitioned":
+        others = composed(
+            "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_tree({}::pg_catalog.regclass) WHERE isleaf) <> {}"
+            " OR EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[{}]::text[]) AS leaf"
+            " WHERE pg_catalog.to_regclass(leaf) IS NULL)",
+            here,
+            sql.Literal(len(table.leaves)),
+            sql.SQL(", ").join(guards.regclass(leaf) for leaf in sorted(table.leaves)),
+        )
         conditions.append(
-            (
-                "(SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_tree"
-                f"({guards.regclass(table.name).as_string()}::pg_catalog.regclass) WHERE isleaf) <> {len(table.leaves)}"
-                f" OR EXISTS (SELECT FROM pg_catalog.unnest(ARRAY[{leaves or ''}]::text[]) AS leaf"
-                " WHERE pg_catalog.to_regclass(leaf) IS NULL)",
-                "its partitions are others than when this script was made: export it again",
-            )
+            (others, "its partitions are others than when this script was made: export it again")
         )
     tests = "".join(
         f"  IF {condition} THEN\n    RAISE EXCEPTION '{entity.name}: {message}';\n  END IF;\n"
@@ -206,8 +210,9 @@ def _table_check(target: Target) -> Block:
 
 def _registered(target: Target) -> Block:
     entity, table = target.entity, target.table.name
-    parts = ", ".join(
-        f"{guards.regclass(name).as_string()}::pg_catalog.regclass" for name in (tuple(target.parts) or (table,))
+    parts = sql.SQL(", ").join(
+        sql.SQL("{}::pg_catalog.regclass").format(guards.regclass(name))
+        for name in (tuple(target.parts) or (table,))
     )
     before = (
         "pg_catalog.jsonb_build_object('column', true)"
@@ -220,10 +225,13 @@ def _registered(target: Target) -> Block:
     statement = sql.SQL(
         "INSERT INTO dotpeen.entity (name, table_schema, table_name, column_name, storage, before, inserted_before,"
         " deleted_before)\nSELECT {name}, {schema}, {table}, {column}, {storage}, {before},\n"
-        "  (SELECT coalesce(sum(pg_catalog.pg_stat_get_tuples_inserted(p)), 0)::bigint FROM unnest(ARRAY[{parts}]) AS p),\n"
-        "  (SELECT coalesce(sum(pg_catalog.pg_stat_get_tuples_deleted(p)), 0)::bigint FROM unnest(ARRAY[{parts}]) AS p)\n"
+        "  (SELECT coalesce(sum(pg_catalog.pg_stat_get_tuples_inserted(p)), 0)::bigint"
+        " FROM unnest(ARRAY[{parts}]) AS p),\n"
+        "  (SELECT coalesce(sum(pg_catalog.pg_stat_get_tuples_deleted(p)), 0)::bigint"
+        " FROM unnest(ARRAY[{parts}]) AS p)\n"
         "  FROM pg_catalog.pg_class AS c\n"
-        "  LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = {column} AND NOT a.attisdropped\n"
+        "  LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attname = {column}"
+        " AND NOT a.attisdropped\n"
         "  LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum\n"
         " WHERE c.oid = {oid}::pg_catalog.regclass ON CONFLICT (name) DO NOTHING"
     ).format(
@@ -232,8 +240,8 @@ def _registered(target: Target) -> Block:
         table=literal(table.name),
         column=literal(entity.uuid.column),
         storage=literal(entity.uuid.storage),
-        before=sql.SQL(before),  # type: ignore[arg-type]
-        parts=sql.SQL(parts),  # type: ignore[arg-type]
+        before=raw(before),
+        parts=parts,
         oid=guards.regclass(table),
     )
     return Block(
@@ -245,11 +253,12 @@ def _registered(target: Target) -> Block:
 
 def _verified(target: Target) -> Block:
     name = target.entity.name
-    statement = (
-        "DO $dotpeen$\nDECLARE\n  found record;\nBEGIN\n"
-        f"  SELECT s.* INTO found FROM (\n{verification_query(target)}) AS s;\n"
+    statement = composed(
+        "DO $dotpeen$\nDECLARE\n  found record;\nBEGIN\n  SELECT s.* INTO found FROM (\n{query}) AS s;\n"
         "  IF found.without_uuid <> 0 OR found.duplicates <> 0 OR NOT found.enforced THEN\n"
-        f"    RAISE EXCEPTION '{name} is not right: %', pg_catalog.to_jsonb(found);\n  END IF;\nEND\n$dotpeen$"
+        "    RAISE EXCEPTION {message}, pg_catalog.to_jsonb(found);\n  END IF;\nEND\n$dotpeen$",
+        query=raw(verification_query(target)),
+        message=literal(f"{name} is not right: %"),
     )
     notes = ["Lock: none. The complete checks: dotpeen migrate verify"]
     if target.table.kind == "partitioned" and not unique_columns(target)[1]:

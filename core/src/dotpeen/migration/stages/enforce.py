@@ -41,7 +41,8 @@ def apply(target: Target) -> list[Step]:
             target,
             "constraints, not yet validated",
             render(*added),
-            undo=render(*(_drop(names, name) for name in validated_names)),
+            # NOT NULL has its own undo, in the last step.
+            undo=render(*(_drop(names, name) for name in validated_names if name == names.format_name)),
             lock=Lock.ACCESS_EXCLUSIVE,
             done=not added,
         )
@@ -66,6 +67,9 @@ def apply(target: Target) -> list[Step]:
         )
     final = _final(target, names, checks, not_null=not_null, native=native)
     undo = [sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(names.table, names.column)]
+    if any("UNIQUE USING INDEX" in statement for statement in render(*final)):
+        # With the constraint goes its index; the index step's undo then finds nothing to drop.
+        undo.append(_drop(names, names.index_name))
     steps.append(
         _step(
             target,

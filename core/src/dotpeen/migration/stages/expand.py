@@ -78,7 +78,18 @@ def apply(target: Target) -> list[Step]:
         lock=Lock.ACCESS_EXCLUSIVE,
         done=not statements,
     )
-    return [function_step, main_step]
+    steps = [function_step, main_step]
+    if names.function_name("capture") in target.functions:
+        steps.append(
+            Step(
+                entity=target.entity.name,
+                stage=Stage.EXPAND,
+                name="drop the capture function of a rollback that was given up",
+                table=table.name,
+                sql=render(drop_function(names, "capture")),
+            )
+        )
+    return steps
 
 
 def remove(target: Target) -> list[Step]:

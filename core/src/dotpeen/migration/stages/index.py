@@ -152,7 +152,9 @@ def _concurrently(
         sql.SQL(", ").join(columns),
     )
     statements = render(create) if found is None else render(drop, create)
-    label = f"unique index on {table}" if found is None else f"unique index on {table}, after an invalid one"
+    label = f"unique index on {table}"
+    if found is not None and not found.valid:
+        label += ", after an invalid one"
     done = found is not None and found.valid
     return _autocommit(target, table, label, statements, undo=render(drop), done=done)
 
