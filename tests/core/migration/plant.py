@@ -13,7 +13,7 @@ from dotpeen.migration.events import Notify, ignore
 from dotpeen.migration.model import Target
 from dotpeen.migration.rollback import switch_guard
 from dotpeen.migration.throttle import Window
-from dotpeen.registry import Registry, parse_registry
+from dotpeen.registry import parse_registry
 
 Rows = list[tuple[Any, ...]]
 NAMESPACE = "6f7a3cf0-7a0e-4f6c-8f7e-7c1f5c1d0b1a"
@@ -87,7 +87,9 @@ class Plant:
 
     def failed(self, *names: str) -> dict[str, str]:
         """The checks that failed, with their detail."""
-        return {name: detail for name, (outcome, detail) in self.verify(*names).items() if outcome == "failed"}
+        return {
+            name: detail for name, (outcome, detail) in self.verify(*names).items() if outcome == "failed"
+        }
 
     def guard(self, name: str, *, on: bool) -> None:
         with self.runner(name) as runner:
@@ -99,7 +101,7 @@ class Plant:
 
     def uuids(self, table: str = "part", column: str = "uuid", key: str = "id") -> dict[Any, Any]:
         """The UUID of each record by its key."""
-        return dict(self.execute(f'SELECT {key}, {column} FROM {table}'))
+        return dict(self.execute(f"SELECT {key}, {column} FROM {table}"))
 
     def identities(self, entity: str = "Part") -> dict[str, Any]:
         """The sidecar's UUID of each record by its key."""

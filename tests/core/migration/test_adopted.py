@@ -1,4 +1,4 @@
-"""Columns that exist already, half filled: adopted as they are, refused where they can't be, given back on the way down."""
+"""Columns that exist already, half filled: adopted, or refused where they can't be; given back on the way down."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_half_filled_column_is_adopted_and_given_back(plant: Plant, definition: 
 
 
 def test_column_that_was_complete_keeps_all_it_had(plant: Plant) -> None:
-    plant.execute("CREATE TABLE part (id int PRIMARY KEY, uuid uuid NOT NULL UNIQUE DEFAULT gen_random_uuid())")
+    plant.execute(
+        "CREATE TABLE part (id int PRIMARY KEY, uuid uuid NOT NULL UNIQUE DEFAULT gen_random_uuid())"
+    )
     plant.execute("INSERT INTO part SELECT FROM generate_series(1, 0)")
     plant.execute("INSERT INTO part (id) SELECT * FROM generate_series(1, 50)")
     before = plant.schema(), plant.uuids()
@@ -114,8 +116,10 @@ def test_malformed_texts_are_listed_with_their_keys(plant: Plant) -> None:
     assert refused(plant).splitlines() == [
         f"  - Part: part.uuid: row with id 1 holds 'none' {more} {correct}",
         f"  - Part: part.uuid: row with id 2 holds '' {more} {correct}",
-        f"  - Part: part.uuid: row with id 4 holds 'ABCDEF00-0000-4000-8000-000000000001' {more}"
-        " (UUIDs are kept in lower case: UPDATE … SET column = lower(column))",
+        (
+            f"  - Part: part.uuid: row with id 4 holds 'ABCDEF00-0000-4000-8000-000000000001' {more}"
+            " (UUIDs are kept in lower case: UPDATE … SET column = lower(column))"
+        ),
         f"  - Part: part.uuid: row with id 5 holds '{{{given(5)}}}' {more} {correct}",
         f"  - Part: part.uuid: row with id 7 holds '{given(7)}\\n' {more} {correct}",
     ]
@@ -136,7 +140,10 @@ def test_texts_that_differ_only_in_case_are_duplicates(plant: Plant) -> None:
         ("text", "uuid exists as text, the registry says uuid"),
         ("varchar(36)", "uuid exists as character varying(36), the registry says uuid"),
         ("int", "uuid exists as integer, the registry says uuid"),
-        ("uuid GENERATED ALWAYS AS ('00000000-0000-4000-8000-000000000001'::uuid) STORED", "is a generated column"),
+        (
+            "uuid GENERATED ALWAYS AS ('00000000-0000-4000-8000-000000000001'::uuid) STORED",
+            "is a generated column",
+        ),
     ],
 )
 def test_column_that_can_not_be_adopted_is_refused(plant: Plant, definition: str, said: str) -> None:

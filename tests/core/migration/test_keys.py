@@ -19,7 +19,10 @@ TABLES = {
             "('2024-03-31 01:30:00.123457+00', 'infinity', '-infinity')",
             "('infinity', '0001-01-01', '12345-01-01')",
         ],
-        ["('-infinity', 'infinity', 'infinity')", "('1999-12-31 23:59:59-11', '2024-01-02', '2024-01-02 03:04:05')"],
+        [
+            "('-infinity', 'infinity', 'infinity')",
+            "('1999-12-31 23:59:59-11', '2024-01-02', '2024-01-02 03:04:05')",
+        ],
     ),
     "Raw": (
         "data bytea, code char(6), size numeric",
@@ -68,7 +71,9 @@ def everything(plant: Plant, storage: str) -> dict[str, list[str]]:
     if storage == "sidecar":
         return {entity: sorted(str(uuid) for uuid in plant.identities(entity).values()) for entity in TABLES}
     return {
-        entity: sorted(str(row[0]) for row in plant.execute(f"SELECT uuid FROM {entity} WHERE uuid IS NOT NULL"))
+        entity: sorted(
+            str(row[0]) for row in plant.execute(f"SELECT uuid FROM {entity} WHERE uuid IS NOT NULL")
+        )
         for entity in TABLES
     }
 
@@ -84,7 +89,12 @@ def test_keys_of_every_type_survive_down_and_up(plant: Plant, storage: str) -> N
     assert [check for check in plant.up() if check.outcome == "failed"] == []
 
     settings = ("timezone = 'Asia/Kolkata'", "datestyle = 'German'", "intervalstyle = 'iso_8601'")
-    for setting in (*settings, "extra_float_digits = -3", "bytea_output = 'escape'", "search_path = pg_temp, public"):
+    for setting in (
+        *settings,
+        "extra_float_digits = -3",
+        "bytea_output = 'escape'",
+        "search_path = pg_temp, public",
+    ):
         plant.execute(f"SET {setting}")
     for entity, (_, _, _, later) in TABLES.items():
         for row in later:
@@ -121,8 +131,10 @@ def test_names_are_quoted_everywhere(plant: Plant, storage: str) -> None:
     for entity, (table, name, key, column) in tables.items():
         key_name, column_name = (f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (key, column))
         quoted[entity] = (table, key_name, column_name)
-        plant.execute(f"CREATE TABLE {table} ({key_name} int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int,"
-                      " twice int GENERATED ALWAYS AS (n * 2) STORED)")
+        plant.execute(
+            f"CREATE TABLE {table} ({key_name} int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int,"
+            " twice int GENERATED ALWAYS AS (n * 2) STORED)"
+        )
         plant.execute(f"INSERT INTO {table} (n) SELECT * FROM generate_series(1, 10)")
         entities.append(
             f"[entities.{entity}]\ntable = {json.dumps(name, ensure_ascii=False)}\n"
@@ -151,7 +163,8 @@ def test_key_whose_index_has_another_order(plant: Plant) -> None:
     plant.execute("CREATE TABLE part (a int, b int, c int, PRIMARY KEY (c, a, b))")
     plant.execute("INSERT INTO part SELECT n % 3, n, n % 7 FROM generate_series(1, 2000) AS n")
     plant.declare(
-        "[entities.Part]\ntable = 'part'\nprimary_key = ['a', 'b', 'c']\nuuid = { column = 'uuid' }", batch_max=100
+        "[entities.Part]\ntable = 'part'\nprimary_key = ['a', 'b', 'c']\nuuid = { column = 'uuid' }",
+        batch_max=100,
     )
     plant.up()
     assert plant.value("SELECT count(DISTINCT uuid) FROM part") == 2000

@@ -34,7 +34,10 @@ def test_patience_ends_with_the_blocker_named_and_nothing_changed(parts: Plant, 
     assert named in caught.value.message
     assert caught.value.table == "part"
     assert any(reason.startswith("lock on part: blocked by " + named) for reason in reasons(events))
-    assert any(reason.startswith("lock on part: attempt 2 gave way after 100ms; next in") for reason in reasons(events))
+    assert any(
+        reason.startswith("lock on part: attempt 2 gave way after 100ms; next in")
+        for reason in reasons(events)
+    )
     assert parts.schema() == before
     (entry,) = parts.execute("SELECT action, detail FROM dotpeen.journal WHERE outcome = 'failed'")
     assert entry[0] == "column, default, fill trigger, guard trigger"
@@ -60,12 +63,17 @@ def test_lock_is_had_once_it_is_released(parts: Plant, events: list[Event]) -> N
     assert Waiting("Part", None) in events
 
 
+def give_up(plant: Plant) -> None:
+    with pytest.raises(LockNotObtainedError):
+        plant.up()
+
+
 def test_nobody_waits_behind_us_for_longer_than_the_timeout(parts: Plant) -> None:
     parts.declare(PART, lock_timeout="200ms", lock_patience="3s")
     longest = 0.0
     with parts.connect() as other:
         other.execute("SELECT count(*) FROM part")
-        migration = threading.Thread(target=lambda: pytest.raises(LockNotObtainedError, parts.up))
+        migration = threading.Thread(target=give_up, args=(parts,))
         migration.start()
         with psycopg.connect(parts.url, autocommit=True) as reader:
             while migration.is_alive():

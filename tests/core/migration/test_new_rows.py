@@ -37,7 +37,9 @@ def test_every_way_in_gives_a_uuid(expanded: Plant) -> None:
     execute = expanded.execute
     execute("INSERT INTO part (id, number) VALUES (1001, 'default')")
     execute("INSERT INTO part (id, number, uuid) VALUES (1002, 'explicit null', NULL)")
-    execute("INSERT INTO part (id, number, uuid) SELECT n, 'select' || n, NULL FROM generate_series(1003, 1004) AS n")
+    execute(
+        "INSERT INTO part (id, number, uuid) SELECT n, 'select' || n, NULL FROM generate_series(1003, 1004) AS n"
+    )
     execute(
         "INSERT INTO part (id, number) VALUES (1005, 'upsert'), (1, 'P1')"
         " ON CONFLICT (id) DO UPDATE SET number = excluded.number || '+'"
@@ -100,7 +102,9 @@ def test_row_given_a_uuid_by_hand_before_the_backfill_keeps_it(parts: Plant) -> 
 def test_triggers_of_the_application_run_before_ours(parts: Plant) -> None:
     """A BEFORE trigger that empties the column does not get a row in without a UUID."""
     parts.up(to=Stage.EXPAND)
-    parts.execute("CREATE FUNCTION empty() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.uuid := NULL; RETURN NEW; END'")
+    parts.execute(
+        "CREATE FUNCTION empty() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.uuid := NULL; RETURN NEW; END'"
+    )
     parts.execute("CREATE TRIGGER yy BEFORE INSERT ON part FOR EACH ROW EXECUTE FUNCTION empty()")
     parts.execute("INSERT INTO part VALUES (1001, 'a')")
     assert parts.uuids()[1001] is not None

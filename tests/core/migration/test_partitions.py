@@ -35,7 +35,11 @@ KINDS = {
 
 
 def _has_plant(plant: Plant) -> bool:
-    return bool(plant.value("SELECT count(*) FROM pg_attribute WHERE attrelid = 'part'::regclass AND attname = 'plant'"))
+    return bool(
+        plant.value(
+            "SELECT count(*) FROM pg_attribute WHERE attrelid = 'part'::regclass AND attname = 'plant'"
+        )
+    )
 
 
 def fill(plant: Plant, first: int, last: int) -> None:
@@ -57,7 +61,8 @@ def values(plant: Plant, storage: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "storage"), [*((kind, "column") for kind in KINDS), ("list", "sidecar"), ("two levels", "sidecar")]
+    ("kind", "storage"),
+    [*((kind, "column") for kind in KINDS), ("list", "sidecar"), ("two levels", "sidecar")],
 )
 def test_every_kind_up_down_and_up(plant: Plant, kind: str, storage: str) -> None:
     build(plant, kind, storage)
@@ -104,7 +109,9 @@ def test_partition_added_after_the_migration_has_it_all(plant: Plant, storage: s
     build(plant, "range", storage)
     plant.up()
     plant.execute("DROP TABLE part_rest")
-    plant.execute("CREATE TABLE part_3 PARTITION OF part FOR VALUES FROM (1000) TO (2000) PARTITION BY RANGE (id)")
+    plant.execute(
+        "CREATE TABLE part_3 PARTITION OF part FOR VALUES FROM (1000) TO (2000) PARTITION BY RANGE (id)"
+    )
     plant.execute("CREATE TABLE part_3_1 PARTITION OF part_3 FOR VALUES FROM (1000) TO (2000)")
     fill(plant, 1000, 1010)
     plant.execute("INSERT INTO part_3_1 VALUES (1011, 'straight in')")
@@ -131,8 +138,13 @@ def test_partitions_added_between_stages(plant: Plant, stage: Stage) -> None:
     assert len(set(found.values()) - {"None"}) == len(found) == 249 + 101 + 101
     assert plant.plan().pending == ()
     assert plant.down() == {"Part": 249 + 101 + 101}
-    assert plant.execute("SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%uuid%' AND schemaname = 'public'"
-                         " AND tablename <> 'part_rest'") == []
+    assert (
+        plant.execute(
+            "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%uuid%' AND schemaname = 'public'"
+            " AND tablename <> 'part_rest'"
+        )
+        == []
+    )
 
 
 def test_partition_attached_with_rows_that_have_none(plant: Plant) -> None:
@@ -157,12 +169,17 @@ def test_index_made_between_the_root_and_its_parts_is_used(plant: Plant) -> None
     fill(plant, 1000, 1010)
     assert [check for check in plant.up() if check.outcome == "failed"] == []
     assert plant.execute("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
-    assert plant.value("SELECT count(*) FROM pg_index WHERE indrelid = 'part_3'::regclass AND NOT indisprimary") == 1
+    assert (
+        plant.value("SELECT count(*) FROM pg_index WHERE indrelid = 'part_3'::regclass AND NOT indisprimary")
+        == 1
+    )
 
 
 def test_rollback_of_a_half_built_index_leaves_nothing(plant: Plant) -> None:
     plant.execute(KINDS["two levels"].replace("number text", "number text, uuid uuid"))
-    plant.execute("INSERT INTO part SELECT n, 'P' || n, gen_random_uuid(), 'a' FROM generate_series(1, 300) AS n")
+    plant.execute(
+        "INSERT INTO part SELECT n, 'P' || n, gen_random_uuid(), 'a' FROM generate_series(1, 300) AS n"
+    )
     plant.declare(PART.replace("uuid =", "primary_key = ['id', 'plant']\nuuid =", 1))
     before = plant.schema()
     plant.up(to=Stage.BACKFILL)

@@ -13,7 +13,16 @@ from dotpeen.migration.plan import steps_for
 from dotpeen.registry import Entity, TableName
 
 PART = TableName("public", "Part")
-KEY = Index("Part_pkey", ("id",), unique=True, primary=True, valid=True, partial=False, bytes=0, constraint="Part_pkey")
+KEY = Index(
+    "Part_pkey",
+    ("id",),
+    unique=True,
+    primary=True,
+    valid=True,
+    partial=False,
+    bytes=0,
+    constraint="Part_pkey",
+)
 TABLE = Table(
     name=PART,
     oid=1,
@@ -38,7 +47,9 @@ def sql_of(target: Target, stage: Stage) -> list[str]:
 
 
 def test_plain_column_is_planned_step_by_step() -> None:
-    assert [(s.stage, s.name, s.lock, s.mode, s.long, s.done, s.rows, s.seconds) for s in steps_for(target())] == [
+    assert [
+        (s.stage, s.name, s.lock, s.mode, s.long, s.done, s.rows, s.seconds) for s in steps_for(target())
+    ] == [
         ("expand", "fill function", Lock.NONE, "transaction", False, False, None, None),
         (
             "expand",
@@ -109,12 +120,16 @@ def test_expand_is_one_transaction_with_its_undo() -> None:
     assert step.sql == (
         'ALTER TABLE "public"."Part" ADD COLUMN "uuid" uuid',
         'ALTER TABLE "public"."Part" ALTER COLUMN "uuid" SET DEFAULT pg_catalog.gen_random_uuid()',
-        'CREATE TRIGGER "zz_dotpeen_fill" BEFORE INSERT ON "public"."Part" FOR EACH ROW'
-        ' WHEN (NEW."uuid" IS NULL) EXECUTE FUNCTION "dotpeen"."fill_Part"()',
+        (
+            'CREATE TRIGGER "zz_dotpeen_fill" BEFORE INSERT ON "public"."Part" FOR EACH ROW'
+            ' WHEN (NEW."uuid" IS NULL) EXECUTE FUNCTION "dotpeen"."fill_Part"()'
+        ),
         'ALTER TABLE "public"."Part" ENABLE ALWAYS TRIGGER "zz_dotpeen_fill"',
-        'CREATE TRIGGER "zz_dotpeen_guard" AFTER UPDATE ON "public"."Part" FOR EACH ROW'
-        ' WHEN (OLD."uuid" IS NOT NULL AND NEW."uuid" IS DISTINCT FROM OLD."uuid")'
-        " EXECUTE FUNCTION dotpeen.refuse_uuid_change('Part', 'uuid')",
+        (
+            'CREATE TRIGGER "zz_dotpeen_guard" AFTER UPDATE ON "public"."Part" FOR EACH ROW'
+            ' WHEN (OLD."uuid" IS NOT NULL AND NEW."uuid" IS DISTINCT FROM OLD."uuid")'
+            " EXECUTE FUNCTION dotpeen.refuse_uuid_change('Part', 'uuid')"
+        ),
         'ALTER TABLE "public"."Part" ENABLE ALWAYS TRIGGER "zz_dotpeen_guard"',
     )
     assert step.undo == (
@@ -163,7 +178,9 @@ def test_only_table_locks_of_milliseconds_are_exclusive() -> None:
 
 
 def test_invalid_index_is_dropped_before_it_is_built() -> None:
-    broken = Index("Part_uuid_key", ("uuid",), unique=True, primary=False, valid=False, partial=False, bytes=0)
+    broken = Index(
+        "Part_uuid_key", ("uuid",), unique=True, primary=False, valid=False, partial=False, bytes=0
+    )
     table = replace(TABLE, indexes=(KEY, broken))
     assert sql_of(replace(target(), table=table), Stage.INDEX) == [
         'DROP INDEX CONCURRENTLY IF EXISTS "public"."Part_uuid_key"',
@@ -176,7 +193,9 @@ def test_unique_index_that_was_there_stays_what_it_was() -> None:
     there = Index("Part_uuid_key", ("uuid",), unique=True, primary=False, valid=True, partial=False, bytes=0)
     columns = {**TABLE.columns, "uuid": Column("uuid", "uuid", not_null=False)}
     before = replace(target(), table=replace(TABLE, columns=columns, indexes=(KEY, there)))
-    state = EntityState("Part", Stage.EXPAND, {"column": True, "unique": True, "not_null": False, "default": None})
+    state = EntityState(
+        "Part", Stage.EXPAND, {"column": True, "unique": True, "not_null": False, "default": None}
+    )
     for adopted in (before, replace(before, state=state)):
         assert sql_of(adopted, Stage.INDEX) == []
         assert not any("USING INDEX" in statement for statement in sql_of(adopted, Stage.ENFORCE))
@@ -195,6 +214,9 @@ def test_names_that_are_cut_to_63_bytes_stay_apart() -> None:
 @pytest.mark.parametrize("storage", ["column", "sidecar"])
 def test_every_schema_change_can_be_undone(storage: str) -> None:
     def changes(step: Step) -> bool:
+        # NOT NULL is undone in the last step of its stage.
+        if step.name == "constraints, not yet validated":
+            return False
         return step.mode in ("transaction", "autocommit") and not step.name.startswith(("validate", "attach"))
 
     for step in steps_for(target(storage=storage)):

@@ -15,7 +15,9 @@ from .plant import PART, Plant
 
 
 def found(plant: Plant, subject: str, url: str | None = None) -> list[Finding]:
-    return [finding for finding in plant.plan(url=url).findings if subject in (finding.subject, finding.level)]
+    return [
+        finding for finding in plant.plan(url=url).findings if subject in (finding.subject, finding.level)
+    ]
 
 
 @pytest.fixture
@@ -85,7 +87,9 @@ def test_ordinary_owner_needs_no_more_rights(fresh: Plant, clerk: str, storage: 
 def test_table_without_primary_key(fresh: Plant) -> None:
     fresh.execute("ALTER TABLE part DROP CONSTRAINT part_pkey")
     before = fresh.schema()
-    with pytest.raises(PreflightError, match="id does not identify a row: no unique, never-null index over it"):
+    with pytest.raises(
+        PreflightError, match="id does not identify a row: no unique, never-null index over it"
+    ):
         fresh.up()
     assert fresh.schema() == before
 
@@ -97,7 +101,9 @@ def test_long_transaction_is_warned_of(fresh: Plant, monkeypatch: pytest.MonkeyP
         pid = other.info.backend_pid
         (finding,) = found(fresh, "long transaction")
     assert finding.level == "warning"
-    assert finding.message.startswith(f"pid {pid} (user postgres, reporting, idle in transaction) has a transaction")
+    assert finding.message.startswith(
+        f"pid {pid} (user postgres, reporting, idle in transaction) has a transaction"
+    )
 
 
 def test_triggers_that_would_fire_for_every_row_are_warned_of(fresh: Plant) -> None:

@@ -41,7 +41,12 @@ def test_before_during_and_after(parts: Plant, events: list[Event]) -> None:
     assert [event.stage for event in events if isinstance(event, StageCompleted)] == list(Stage)
     with parts.runner() as runner:
         (finished,) = read_progress(runner.connection, runner.entities)
-    assert (finished.stage, finished.percent, finished.rows_per_second, finished.eta) == ("verify", 100.0, None, None)
+    assert (finished.stage, finished.percent, finished.rows_per_second, finished.eta) == (
+        "verify",
+        100.0,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("storage", ["column", "sidecar"])

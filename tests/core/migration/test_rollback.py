@@ -123,7 +123,11 @@ def test_deleted_records_uuid_is_never_given_to_another(migrated: Plant) -> None
     assert second[1] != first[1]
     migrated.down()
     ledger = migrated.issued()
-    assert (ledger[first[1]], ledger[first[2]], ledger[second[1]]) == (("1", False), ("2", False), ("1", True))
+    assert (ledger[first[1]], ledger[first[2]], ledger[second[1]]) == (
+        ("1", False),
+        ("2", False),
+        ("1", True),
+    )
     migrated.execute("INSERT INTO part VALUES (2, 'yet another')")
     migrated.up()
     now = migrated.uuids()
@@ -157,7 +161,9 @@ def test_keys_that_changed_hands_are_kept_right(migrated: Plant) -> None:
         ),
     ],
 )
-def test_what_depends_on_the_column_stops_the_rollback(migrated: Plant, made: str, dropped: str, named: str) -> None:
+def test_what_depends_on_the_column_stops_the_rollback(
+    migrated: Plant, made: str, dropped: str, named: str
+) -> None:
     issued = migrated.uuids()
     migrated.execute(made)
     complete = migrated.schema()
@@ -181,7 +187,9 @@ def test_what_depends_on_the_column_stops_the_rollback(migrated: Plant, made: st
 
 def test_two_rows_of_one_uuid_stop_the_rollback(parts: Plant) -> None:
     parts.up(to=Stage.EXPAND)
-    parts.execute("INSERT INTO part SELECT n, 'P' || n, '00000000-0000-4000-8000-000000000001' FROM generate_series(301, 302) AS n")
+    parts.execute(
+        "INSERT INTO part SELECT n, 'P' || n, md5('twin')::uuid FROM generate_series(301, 302) AS n"
+    )
     with pytest.raises(IssuedUuidError, match="two rows of part have the same UUID"):
         parts.down()
     parts.execute("DELETE FROM part WHERE id = 302")

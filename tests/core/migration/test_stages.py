@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import psycopg
 import pytest
 
 from dotpeen.errors import ConfigurationError, DotpeenError, PreflightError
@@ -29,7 +30,6 @@ def test_stages_one_by_one_each_twice(parts: Plant) -> None:
 
 def test_journal_tells_all_that_ran(parts: Plant) -> None:
     parts.up()
-    name = "dotpeen_journal"
     rows = parts.execute("SELECT entity, stage, action, outcome, rows FROM dotpeen.journal ORDER BY id")
     assert [row[1:] for row in rows if row[0] == "Part"] == [
         ("expand", "fill function", "done", None),
@@ -40,7 +40,7 @@ def test_journal_tells_all_that_ran(parts: Plant) -> None:
         ("enforce", "validate part_uuid_not_null", "done", None),
         ("enforce", "NOT NULL and unique constraint", "done", None),
         ("verify", "verify", "done", None),
-    ], name
+    ]
     held = parts.execute(
         "SELECT attempts, lock_wait_seconds, lock_held_seconds FROM dotpeen.journal WHERE lock = 'ACCESS EXCLUSIVE'"
     )
@@ -95,7 +95,9 @@ def test_rows_emptied_by_force_are_filled_again(parts: Plant) -> None:
     assert [check for check in parts.up() if check.outcome == "failed"] == []
     now = parts.uuids()
     assert len(set(now.values()) - {None}) == 300
-    assert {k: v for k, v in now.items() if k not in (5, 6)} == {k: v for k, v in issued.items() if k not in (5, 6)}
+    assert {k: v for k, v in now.items() if k not in (5, 6)} == {
+        k: v for k, v in issued.items() if k not in (5, 6)
+    }
 
 
 def test_dropped_column_is_said_to_be_gone(parts: Plant) -> None:
@@ -124,11 +126,12 @@ def test_invalid_index_is_built_anew(parts: Plant) -> None:
         other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         other.execute("SELECT count(*) FROM part")
         parts.execute("SET statement_timeout = '300ms'")
-        with pytest.raises(Exception, match="statement timeout"):
-            parts.execute("INSERT INTO part VALUES (301, 'x'); ")
+        with pytest.raises(psycopg.errors.QueryCanceled):
             parts.execute("CREATE UNIQUE INDEX CONCURRENTLY part_uuid_key ON part (uuid)")
         parts.execute("RESET statement_timeout")
-    assert parts.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'part_uuid_key'::regclass") is False
+    assert (
+        parts.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'part_uuid_key'::regclass") is False
+    )
     assert [check for check in parts.up() if check.outcome == "failed"] == []
     assert parts.value("SELECT indisvalid FROM pg_index WHERE indexrelid = 'part_uuid_key'::regclass") is True
 
@@ -136,7 +139,9 @@ def test_invalid_index_is_built_anew(parts: Plant) -> None:
 def test_name_of_our_index_taken_by_something_else_is_an_error(parts: Plant) -> None:
     for taken in ("INDEX part_uuid_key ON part (number)", "TABLE part_uuid_key (n int)"):
         parts.execute(f"CREATE {taken}")
-        with pytest.raises(PreflightError, match="part_uuid_key is something else than the unique index over uuid"):
+        with pytest.raises(
+            PreflightError, match="part_uuid_key is something else than the unique index over uuid"
+        ):
             parts.up()
         parts.execute(f"DROP {taken.partition('(')[0].partition(' ON ')[0]}")
     assert [check for check in parts.up() if check.outcome == "failed"] == []
@@ -163,7 +168,9 @@ def test_malformed_text_that_a_writer_adds_after_preflight_is_named(parts: Plant
         ("[entities.Part]\ntable = 'part'\nuuid = { storage = 'sidecar' }", "storage sidecar"),
     ],
 )
-def test_registry_that_says_something_else_than_what_was_migrated(parts: Plant, changed: str, said: str) -> None:
+def test_registry_that_says_something_else_than_what_was_migrated(
+    parts: Plant, changed: str, said: str
+) -> None:
     parts.execute("CREATE TABLE other (id int PRIMARY KEY)")
     parts.up(to=Stage.EXPAND)
     before = parts.schema()

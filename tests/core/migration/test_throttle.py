@@ -50,13 +50,14 @@ def test_window_and_its_opposite_are_never_open_together(opens: clock, closes: c
 def test_window_of_any_text_is_a_window_or_an_error(text: str) -> None:
     try:
         window = Window.parse(text)
-    except ConfigurationError as error:
-        assert error.message
-    else:
-        assert Window.parse(str(window)) == window
+    except ConfigurationError:
+        return
+    assert Window.parse(str(window)) == window
 
 
-@pytest.mark.parametrize("text", ["", "22:00", "24:00-05:00", "22:60-05:00", "22-05", "-1:00-05:00", "٢٢:00-05:00"])
+@pytest.mark.parametrize(
+    "text", ["", "22:00", "24:00-05:00", "22:60-05:00", "22-05", "-1:00-05:00", "٢٢:00-05:00"]
+)
 def test_no_window(text: str) -> None:
     with pytest.raises(ConfigurationError):
         Window.parse(text)
@@ -156,7 +157,12 @@ def test_too_many_active_sessions(expanded: Plant, events: list[Event]) -> None:
     for thread in threads:
         thread.start()
     try:
-        until(lambda: expanded.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%'") == 8)
+        until(
+            lambda: (
+                expanded.value("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%'")
+                == 8
+            )
+        )
         with held(expanded, events, "sessions are active (max_active_sessions)") as migration:
             for sleeper in sleepers:
                 sleeper.cancel_safe()
@@ -225,7 +231,9 @@ def test_two_commands_share_the_work(plant: Plant) -> None:
     # Small batches that take their time: both commands find work.
     registry = f"{PART}\n[migration]\nbatch_min = 1\nbatch_max = 10\n"
     commands = [
-        subprocess.Popen([sys.executable, "-c", COMMAND, plant.url, registry], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", COMMAND, plant.url, registry], stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     until(lambda: plant.value("SELECT count(*) FROM dotpeen.worker WHERE waiting_for IS NOT NULL") == 2, 60)

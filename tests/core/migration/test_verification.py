@@ -66,7 +66,9 @@ def test_row_without(unguarded: Plant) -> None:
     assert failed["every row has a UUID"] == "without a UUID: 3, 4"
     assert failed["unique and not null enforced"].startswith("open: unique index on part")
     assert failed["issued UUIDs are guarded"].startswith("the guard trigger is off")
-    assert failed["index valid and used"].startswith("a lookup by UUID reads the whole table: Seq Scan on part")
+    assert failed["index valid and used"].startswith(
+        "a lookup by UUID reads the whole table: Seq Scan on part"
+    )
 
 
 def test_uuid_twice(unguarded: Plant) -> None:
@@ -114,7 +116,9 @@ def test_deletes_not_yet_reported_are_waited_for(migrated: Plant) -> None:
 def test_foreign_key_not_validated(migrated: Plant) -> None:
     migrated.execute("ALTER TABLE part DROP CONSTRAINT part_machine_fkey")
     migrated.execute("UPDATE part SET machine = 2 WHERE id = 2")
-    migrated.execute("ALTER TABLE part ADD CONSTRAINT to_machine FOREIGN KEY (machine) REFERENCES machine NOT VALID")
+    migrated.execute(
+        "ALTER TABLE part ADD CONSTRAINT to_machine FOREIGN KEY (machine) REFERENCES machine NOT VALID"
+    )
     assert migrated.failed() == {"foreign keys intact": "to_machine is not validated"}
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 ENTITIES = {
     f"{kind}{version}": f"uuid = {{ column = 'uuid', {form}, version = {version} }}"
     for version in (4, 5, 7)
-    for kind, form in (("Native", "type = 'uuid'"), ("Text", "type = 'text'"), ("Aside", "storage = 'sidecar'"))
+    for kind, form in (
+        ("Native", "type = 'uuid'"),
+        ("Text", "type = 'text'"),
+        ("Aside", "storage = 'sidecar'"),
+    )
 }
 
 
@@ -71,7 +75,8 @@ def test_version_7_sorts_by_time_also_by_our_own_function(plant: Plant) -> None:
 
 
 def test_composite_business_identifier_escapes_its_parts(plant: Plant) -> None:
-    plant.execute("CREATE TABLE lot (id int PRIMARY KEY, plant text NOT NULL, number text NOT NULL, UNIQUE (plant, number))")
+    plant.execute("CREATE TABLE lot (id int PRIMARY KEY, plant text, number text, UNIQUE (plant, number))")
+    plant.execute("ALTER TABLE lot ALTER plant SET NOT NULL, ALTER number SET NOT NULL")
     plant.execute("INSERT INTO lot VALUES (1, 'a:b', 'c'), (2, 'a', 'b:c'), (3, 'a%3Ab', 'c'), (4, '', '%')")
     plant.declare(
         "[entities.Lot]\nbusiness_id = ['plant', 'number']\ntable = 'lot'\nuuid = { column = 'uuid', version = 5 }"
@@ -98,15 +103,21 @@ def test_two_sites_derive_the_same_uuid(template_database: TemplateDatabase) -> 
         plant = Plant(url)
         plant.execute("CREATE TABLE run (id int PRIMARY KEY, began timestamptz NOT NULL UNIQUE)")
         plant.execute(f"INSERT INTO run VALUES ({key}, '2024-01-02 03:04:05.5+00')")
-        plant.declare("[entities.Run]\nbusiness_id = 'began'\ntable = 'run'\nuuid = { column = 'uuid', version = 5 }")
+        plant.declare(
+            "[entities.Run]\nbusiness_id = 'began'\ntable = 'run'\nuuid = { column = 'uuid', version = 5 }"
+        )
         plant.up()
         plant.execute(f"INSERT INTO run VALUES ({key + 1}, '2025-01-02 03:04:05+00')")
         found.append(list(plant.uuids("run").values()))
         plant.close()
-    assert found[0] == found[1] == [
-        derived("Run", "2024-01-02T03:04:05.500000Z"),
-        derived("Run", "2025-01-02T03:04:05.000000Z"),
-    ]
+    assert (
+        found[0]
+        == found[1]
+        == [
+            derived("Run", "2024-01-02T03:04:05.500000Z"),
+            derived("Run", "2025-01-02T03:04:05.000000Z"),
+        ]
+    )
 
 
 def test_version_5_of_pgcrypto_and_of_our_own_sha1_are_the_same(plant: Plant) -> None:

@@ -121,7 +121,9 @@ def _in_short_transactions(connection: Connection, *statements: sql.Composed) ->
         try:
             with connection.transaction():
                 # Whoever has locked a row may wait for the ledger next: give way before it becomes a deadlock.
-                connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [_ROW_LOCK_TIMEOUT])
+                connection.execute(
+                    "SELECT pg_catalog.set_config('lock_timeout', %s, true)", [_ROW_LOCK_TIMEOUT]
+                )
                 rows = 0
                 for statement in statements:
                     rows = connection.execute(statement).rowcount

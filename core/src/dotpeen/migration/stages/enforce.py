@@ -96,7 +96,9 @@ def remove(target: Target) -> list[Step]:
             sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL").format(names.table, names.column)
         )
     # A NOT NULL constraint that was validated goes with DROP NOT NULL; one that was not is a leftover of its own.
-    present = {c.name for c in target.table.constraints if c.kind == "c" or (c.kind == "n" and not c.validated)}
+    present = {
+        c.name for c in target.table.constraints if c.kind == "c" or (c.kind == "n" and not c.validated)
+    }
     statements += [_drop(names, name) for name in (names.not_null_name, names.format_name) if name in present]
     return [
         _step(
