@@ -10,10 +10,11 @@ import sys
 import time
 from collections import Counter
 
+from plant import TABLE, registry
+
 from dotpeen.migration import Runner
 from dotpeen.migration.events import Event, RowsDone, StageCompleted, Waiting
 from dotpeen.migration.model import Stage
-from plant import TABLE, registry
 
 
 class Watch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,22 @@ from typing import Any
 from plant import Connection, Server, sizes
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_AUXILIARY = ("checkpointer", "background writer", "walwriter", "io worker", "autovacuum", "logger", "startup")
-_FORGET = 8  # states idle and iowait, and beyond guest
+_AUXILIARY = (
+    "checkpointer",
+    "background writer",
+    "walwriter",
+    "io worker",
+    "autovacuum",
+    "logger",
+    "startup",
+)
 
 
 @dataclass(frozen=True)
 class Reading:
     """One reading; the difference of two is a measurement."""
 
-    values: Counter[str]
+    values: dict[str, float]
 
     def since(self, before: Reading) -> dict[str, float]:
         return {name: round(value - before.values.get(name, 0), 3) for name, value in self.values.items()}
@@ -28,15 +35,13 @@ class Reading:
 
 def read(server: Server, connection: Connection) -> Reading:
     """Read every gauge now; statistics of sessions that still run are at most a second behind."""
-    values: Counter[str] = Counter()
-    values.update(_cpu(server.postmaster))
-    values.update(_statistics(server, connection))
+    values = _cpu(server.postmaster) | _statistics(server, connection)
     values["heap_bytes"], values["index_bytes"] = sizes(connection)
     return Reading(values)
 
 
 def _cpu(postmaster: int) -> dict[str, float]:
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds["cpu_client"] = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
     # The postmaster counts what its ended children used.
@@ -56,7 +61,9 @@ def _cpu(postmaster: int) -> dict[str, float]:
     for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
         fields = line.split()
         if fields[0] == "cpu":
-            user, nice, system, _idle, iowait, irq, softirq, steal = (int(field) / _TICK for field in fields[1:9])
+            user, nice, system, _idle, iowait, irq, softirq, steal = (
+                int(field) / _TICK for field in fields[1:9]
+            )
             seconds["cpu_machine"] = user + nice + system + irq + softirq
             seconds["cpu_steal"] = steal
             seconds["cpu_iowait"] = iowait
@@ -64,19 +71,25 @@ def _cpu(postmaster: int) -> dict[str, float]:
 
 
 def _times(pid: int) -> tuple[float, float]:
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    fields = (
+        Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    )
     user, system, children_user, children_system = (int(field) / _TICK for field in fields[11:15])
     return user + system, children_user + children_system
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [
+        int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    ]
 
 
 def _statistics(server: Server, connection: Connection) -> dict[str, float]:
     connection.execute("SELECT pg_stat_clear_snapshot()")
     values: dict[str, float] = {}
-    values |= _row(connection, "SELECT wal_records, wal_fpi, wal_bytes::bigint, wal_buffers_full FROM pg_stat_wal")
+    values |= _row(
+        connection, "SELECT wal_records, wal_fpi, wal_bytes::bigint, wal_buffers_full FROM pg_stat_wal"
+    )
     values |= _row(
         connection,
         "SELECT n_tup_upd AS updates, n_tup_hot_upd AS hot_updates, autovacuum_count AS autovacuums"
@@ -98,7 +111,17 @@ def _statistics(server: Server, connection: Connection) -> dict[str, float]:
             + " GROUP BY backend_type HAVING backend_type IN"
             " ('client backend', 'checkpointer', 'background writer', 'autovacuum worker')"
         ):
-            kinds = ("reads", "writes", "extends", "evictions", "hits", "read_s", "write_s", "extend_s", "fsync_s")
+            kinds = (
+                "reads",
+                "writes",
+                "extends",
+                "evictions",
+                "hits",
+                "read_s",
+                "write_s",
+                "extend_s",
+                "fsync_s",
+            )
             for kind, figure in zip(kinds, figures, strict=True):
                 values[f"{name.replace(' ', '_')}_{kind}"] = figure or 0
     if server.version >= 180000:

@@ -24,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
+from plant import COLUMN, TABLE, registry
 from psycopg import sql
 from rich.console import Console
 
@@ -34,7 +35,6 @@ from dotpeen.migration.events import Event
 from dotpeen.migration.model import Target
 from dotpeen.migration.throttle import Throttle
 from dotpeen.registry import TableName
-from plant import COLUMN, TABLE, registry
 
 LIMIT_MB: Final = 4.0
 """What the resident memory may grow by after the first twentieth of the ranges."""
@@ -139,14 +139,18 @@ _ANSWERS: Final[tuple[tuple[str, Callable[[SimulatedSession], Sequence[tuple[Any
 def target(stripes: int) -> Target:
     """The table of the benchmarks, as the catalog would describe it."""
     name = TableName("public", TABLE)
-    indexes = [Index("Measurement_pkey", ("id",), True, True, True, False, 0)]
+    state: Any = {"unique": True, "valid": True, "partial": False, "bytes": 0}
+    indexes = [Index("Measurement_pkey", ("id",), primary=True, **state)]
     if stripes == 1:
-        indexes.append(Index("Measurement_persistentUuid_key", (COLUMN,), True, False, True, False, 0))
+        indexes.append(Index("Measurement_persistentUuid_key", (COLUMN,), primary=False, **state))
     table = Table(
         name=name,
         oid=1,
         kind="table",
-        columns={"id": Column("id", "text", True), COLUMN: Column(COLUMN, "uuid", False)},
+        columns={
+            "id": Column("id", "text", not_null=True),
+            COLUMN: Column(COLUMN, "uuid", not_null=False),
+        },
         primary_key=("id",),
         indexes=tuple(indexes),
         estimated_rows=2_000_000_000,
@@ -157,7 +161,11 @@ def target(stripes: int) -> Target:
 
 def resident_mb() -> float:
     """Resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return (
+        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        * os.sysconf("SC_PAGE_SIZE")
+        / 1e6
+    )
 
 
 @contextmanager
@@ -177,7 +185,9 @@ def main() -> int:
     parser.add_argument("--ranges", type=int, default=100_000)
     parser.add_argument("--stripes", type=int, choices=[1, 8], default=8)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--minutes", type=float, help="end after this time, with as many ranges as there were")
+    parser.add_argument(
+        "--minutes", type=float, help="end after this time, with as many ranges as there were"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     ranges = Ranges(options.ranges)
@@ -192,7 +202,9 @@ def main() -> int:
             if ranges.handed >= step * (len(samples) + 1):
                 gc.collect()
                 samples.append((ranges.handed, resident_mb()))
-                say(f"{ranges.handed:>12,} ranges  {samples[-1][1]:.1f} MB  {time.monotonic() - started:.0f} s")
+                say(
+                    f"{ranges.handed:>12,} ranges  {samples[-1][1]:.1f} MB  {time.monotonic() - started:.0f} s"
+                )
             if options.minutes and time.monotonic() - started > 60 * options.minutes:
                 with ranges.lock:
                     ranges.total = ranges.handed
@@ -235,7 +247,9 @@ def main() -> int:
     }
     print(f"\nsimulated ranges {ranges.handed:,}, events {events:,}, {seconds:.0f} s")
     print("| claim | growth | needed | ok |\n| --- | --- | --- | --- |")
-    print(f"| memory stays flat ({settled:.1f} MB) | {growth:+.2f} MB | < {LIMIT_MB:g} MB | {'yes' if ok else 'NO'} |")
+    print(
+        f"| memory stays flat ({settled:.1f} MB) | {growth:+.2f} MB | < {LIMIT_MB:g} MB | {'yes' if ok else 'NO'} |"
+    )
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0 if ok else 1

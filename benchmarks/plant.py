@@ -164,9 +164,21 @@ def server(binaries: Path | None, parent: Path | None, settings: dict[str, str])
             )
 
     try:
-        execute("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "-D", str(data))
-        options = " ".join(f"-c {name}={value or chr(39) * 2}" for name, value in (SETTINGS | settings).items())
-        execute("pg_ctl", "-w", "-D", str(data), "-l", str(data / "log"), "-o", f"-k {data} {options}", "start")
+        execute(
+            "initdb",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--username=postgres",
+            "-D",
+            str(data),
+        )
+        options = " ".join(
+            f"-c {name}={value or chr(39) * 2}" for name, value in (SETTINGS | settings).items()
+        )
+        execute(
+            "pg_ctl", "-w", "-D", str(data), "-l", str(data / "log"), "-o", f"-k {data} {options}", "start"
+        )
         with psycopg.connect(f"postgresql://postgres@/postgres?host={data}") as connection:
             version = connection.info.server_version
         yield Server(data, f"postgresql://postgres@/postgres?host={data}", version)
@@ -192,7 +204,9 @@ def build(target: Server, rows: int, keys: Keys, say: Callable[[str], None]) -> 
         connection.execute('VACUUM (ANALYZE) "Measurement"')
         connection.execute("CHECKPOINT")
         heap, indexes = sizes(connection)
-    say(f"{rows:,} rows, heap {heap / 1e6:.0f} MB, indexes {indexes / 1e6:.0f} MB, {time.monotonic() - started:.0f} s")
+    say(
+        f"{rows:,} rows, heap {heap / 1e6:.0f} MB, indexes {indexes / 1e6:.0f} MB, {time.monotonic() - started:.0f} s"
+    )
 
 
 def sizes(connection: Connection) -> tuple[int, int]:

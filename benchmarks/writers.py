@@ -13,7 +13,6 @@ import time
 from dataclasses import dataclass, field
 
 import psycopg
-
 from plant import Keys
 
 WRITES_PER_SECOND = 80.0
@@ -72,7 +71,8 @@ class Plant:
             self._known = [
                 row[0]
                 for row in connection.execute(
-                    'SELECT "id" FROM "Measurement" TABLESAMPLE SYSTEM (5) ORDER BY random() LIMIT %s', [_POOL]
+                    'SELECT "id" FROM "Measurement" TABLESAMPLE SYSTEM (5) ORDER BY random() LIMIT %s',
+                    [_POOL],
                 )
             ]
         self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(CLIENTS)]
@@ -90,7 +90,8 @@ class Plant:
         now = time.monotonic()
         ends = [phase.started for phase in list(self._phases.values())[1:]] + [now]
         return {
-            name: phase.figures(ended) for (name, phase), ended in zip(self._phases.items(), ends, strict=True)
+            name: phase.figures(ended)
+            for (name, phase), ended in zip(self._phases.items(), ends, strict=True)
         }
 
     def _work(self, number: int) -> None:

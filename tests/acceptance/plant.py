@@ -470,7 +470,8 @@ def create(connection: Connection, kind: Kind, rows: int) -> None:
         connection.execute(statement)
     keys = ", ".join(kind.keys)
     connection.execute(
-        f"INSERT INTO {kind.table} ({', '.join(kind.columns)}, no) SELECT {keys}, n FROM generate_series(1, {rows}) AS n"
+        f"INSERT INTO {kind.table} ({', '.join(kind.columns)}, no)"
+        f" SELECT {keys}, n FROM generate_series(1, {rows}) AS n"
     )
     connection.execute(f"CREATE INDEX ON {kind.table} (no)")
     connection.execute(f"ANALYZE {kind.table}")

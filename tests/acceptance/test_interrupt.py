@@ -13,7 +13,8 @@ import pytest
 from acceptance.plant import KINDS, create, registry, wait_until
 
 GO_ON = "dotpeen migrate up"
-HELD_BACK = 'batch_target = "10ms"\nbatch_min = 1\nbatch_max = 20'
+ROWS = 2000
+HELD_BACK = 'batch_target = "10ms"\nbatch_min = 5\nbatch_max = 10'
 """Batches so small that the backfill lasts long enough to be met at work."""
 
 
@@ -23,11 +24,14 @@ class Site:
     def __init__(self, url: str, run_dotpeen: Any) -> None:
         self.url = url
         self._run = run_dotpeen
-        file = run_dotpeen.folder / "registry.toml"
-        file.write_text(registry(("Part",), HELD_BACK), encoding="utf-8")
-        self._options = ("-r", file, "--database-url", url)
+        self._write(HELD_BACK)
         self.connection = psycopg.connect(url, autocommit=True)
-        create(self.connection, KINDS["Part"], 3000)
+        create(self.connection, KINDS["Part"], ROWS)
+
+    def _write(self, migration: str) -> None:
+        file = self._run.folder / "registry.toml"
+        file.write_text(registry(("Part",), migration), encoding="utf-8")
+        self._options = ("-r", file, "--database-url", self.url)
 
     def start(self) -> subprocess.Popen[str]:
         process: subprocess.Popen[str] = self._run.start(*self._options, "migrate", "up")
@@ -66,12 +70,15 @@ class Site:
 
     def goes_on(self) -> None:
         """`up` again keeps what was issued, finishes, and leaves nothing."""
-        begun = self.ask("SELECT count(*) FROM pg_attribute WHERE attname = 'persistentUuid' AND NOT attisdropped")
+        begun = self.ask(
+            "SELECT count(*) FROM pg_attribute WHERE attname = 'persistentUuid' AND NOT attisdropped"
+        )
         before = self.uuids() if begun else {}
+        self._write("")
         again = self.run("up")
         assert again.returncode == 0, again.stderr
         after = self.uuids()
-        assert len(after) == 3000
+        assert len(after) == ROWS
         assert before.items() <= after.items()
         assert self.ask("SELECT count(*) FROM dotpeen.backfill_range") == 0
         assert self.ask("SELECT count(*) FROM dotpeen.worker WHERE ended_at IS NULL") == 0
@@ -105,7 +112,7 @@ def test_interrupted_backfill(site: Site, way: tuple[signal.Signals, int]) -> No
     code, stderr = ended(process)
     assert (code, GO_ON in stderr) == (way[1], True), stderr
     wait_until(lambda: site.session("") is None, "its sessions are gone")
-    assert 0 < site.filled() < 3000
+    assert 0 < site.filled() < ROWS
     site.goes_on()
 
 
@@ -122,22 +129,32 @@ def test_interrupted_wait_for_a_lock(site: Site, way: tuple[signal.Signals, int]
     site.goes_on()
 
 
-def test_pause_resume_and_stop_from_elsewhere(site: Site) -> None:
-    process = site.start()
-    site.filling(process)
-    assert site.run("pause").returncode == 0
+def test_pause_stop_and_resume_from_elsewhere(site: Site) -> None:
     waiting = "SELECT waiting_for FROM dotpeen.worker WHERE ended_at IS NULL"
-    site.happens(process, lambda: "paused" in (site.ask(waiting) or ""))
-    filled = site.filled()
-    assert "paused by" in site.run("status").stdout
-    assert site.filled() == filled
 
+    def paused() -> bool:
+        return "paused" in (site.ask(waiting) or "")
+
+    assert site.run("up", "--to", "expand").returncode == 0
+    with psycopg.connect(site.url) as editor:
+        # A row that somebody has locked keeps the backfill from ending while the other commands start.
+        editor.execute('SELECT FROM "Part" WHERE id = %s FOR UPDATE', [ROWS])
+        process = site.start()
+        site.filling(process)
+        assert site.run("pause").returncode == 0
+        site.happens(process, paused)
+        assert "paused by" in site.run("status").stdout
+        assert site.run("stop").returncode == 0
+        code, stderr = ended(process)
+        assert (code, GO_ON in stderr.lower()) == (1, True), stderr
+        assert site.filled() < ROWS
+
+    process = site.start()
+    site.happens(process, paused)
+    assert site.filled() < ROWS
     assert site.run("resume").returncode == 0
-    site.happens(process, lambda: site.filled() > filled)
-    assert site.run("stop").returncode == 0
     code, stderr = ended(process)
-    assert (code, GO_ON in stderr.lower()) == (1, True), stderr
-    assert site.filled() < 3000
+    assert code == 0, stderr
     site.goes_on()
 
 

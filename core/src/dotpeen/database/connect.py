@@ -28,6 +28,10 @@ _SESSION: Final = {
     "extra_float_digits": "1",
     # Every name in generated SQL is qualified; defaults read from the catalog then are, too.
     "search_path": "pg_catalog",
+    # A machine that vanishes without a word must not hold its locks until TCP gives up after hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
 }
 _WISHED: Final = {
     # In a deadlock the session that waited this long is the one that gives way: ours, never the plant's.

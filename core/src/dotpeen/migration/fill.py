@@ -141,9 +141,11 @@ class Fill:
 
     def _insert(self, unit: TableName, within: sql.Composable, *, skip_locked: bool) -> sql.Composed:
         # FOR KEY SHARE: a row deleted meanwhile would leave an identity that its delete trigger has not seen.
+        # It needs UPDATE on the table; where that was not granted, verify tells of such an identity.
+        lock = sql.SQL(" FOR KEY SHARE OF t SKIP LOCKED" if skip_locked else " FOR KEY SHARE OF t")
         return sql.SQL(
             "INSERT INTO {sidecar} (entity, key, uuid) SELECT {entity}, s.key, s.uuid FROM"
-            " (SELECT {key} AS key, {value} AS uuid FROM {unit} AS t WHERE {within} FOR KEY SHARE OF t{skip}) AS s"
+            " (SELECT {key} AS key, {value} AS uuid FROM {unit} AS t WHERE {within}{lock}) AS s"
             " ON CONFLICT (entity, key) DO NOTHING"
         ).format(
             sidecar=self.names.sidecar,
@@ -152,5 +154,5 @@ class Fill:
             value=self._value("t"),
             unit=table_identifier(unit),
             within=within,
-            skip=sql.SQL(" SKIP LOCKED" if skip_locked else ""),
+            lock=lock if self.target.table.may_update else sql.SQL(""),
         )

@@ -155,6 +155,11 @@ def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key 
     ).format(**parts)
     try:
         return _in_short_transactions(connection, retire, insert)
+    except psycopg.errors.InvalidTextRepresentation as error:
+        raise IssuedUuidError(
+            f"{fill.target.entity.name}: {unit} holds a text that is no UUID: {error.diag.message_primary}",
+            hint="correct it, or set it to NULL, and roll back again; nothing was taken away",
+        ) from None
     except psycopg.errors.CardinalityViolation:
         raise IssuedUuidError(
             f"{fill.target.entity.name}: two rows of {unit} have the same UUID, and the ledger keeps one per UUID",

@@ -101,8 +101,9 @@ def run_locked(
     watch: BlockerWatch,
     tell: Callable[[str | None], None],
     only: bool = False,
+    lock_first: bool = True,
 ) -> LockTimes:
-    """Run `work` in one transaction that first takes one table lock.
+    """Run `work` in one transaction that first takes one table lock (or, without `lock_first`, takes it itself).
 
     Each attempt waits at most `lock_timeout`; between attempts nobody queues behind us. `tell` is given the
     blockers as text while it waits and None when it goes on. With `only`, partitions are left unlocked.
@@ -128,7 +129,8 @@ def run_locked(
             with connection.transaction():
                 connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [timeout])
                 with watch.over(connection.info.backend_pid, remember):
-                    connection.execute(take)
+                    if lock_first:
+                        connection.execute(take)
                     acquired = time.monotonic()
                     waited += acquired - asked
                     # It may need locks on other objects, under the same timeout.

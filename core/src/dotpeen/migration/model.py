@@ -70,8 +70,8 @@ class Step:
     rows: int | None = None
     seconds: float | None = None
     """Estimated run time; None for a step of milliseconds."""
-    ignore_lock_timeout: bool = False
-    """Its waits block nobody (CREATE INDEX CONCURRENTLY waits for snapshots, not in the lock queue)."""
+    lock_first: bool = True
+    """Take the lock by LOCK TABLE, to know how long it is held; that needs more rights than TRIGGER alone."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Target:
     """The entity's partition of `dotpeen.identity`, once it exists."""
     restore: bool = False
     """`dotpeen.issued` holds UUIDs of this entity from before a rollback."""
-    functions: frozenset[str] = field(default_factory=frozenset)
-    """Names of the functions in schema `dotpeen`."""
+    functions: Mapping[str, str] = field(default_factory=dict)
+    """The functions in schema `dotpeen`: name and body."""
     parts: Mapping[TableName, Table] = field(default_factory=dict)
     """The tables below a partitioned one, leaves and those between."""
     backfilled: bool = False

@@ -193,9 +193,11 @@ class Runner:
             target = self.target(entity)
             if stage is Stage.EXPAND:
                 state.register(self.connection, target)
-            for step in APPLY[stage](target):
-                if not step.done:
+            # Looked at again afterwards: a partition may have come in between.
+            while pending := [step for step in APPLY[stage](target) if not step.done]:
+                for step in pending:
                     self.execute(step)
+                target = self.target(entity)
             self._complete(entity, stage)
 
     def _backfill(self, entity: Entity, *, workers: int, throttle: Throttle) -> None:
@@ -276,6 +278,7 @@ class Runner:
             watch=self.watch,
             tell=tell,
             only=step.stage is Stage.INDEX,
+            lock_first=step.lock_first,
         )
         journal.complete(
             self.connection,

@@ -82,6 +82,11 @@ class EntitySql:
         """Name of the entity's trigger function in schema `dotpeen`."""
         return f"{purpose}_{self.target.entity.name}"
 
+    def has_function(self, purpose: str, definition: sql.Composable) -> bool:
+        """Tell whether the trigger function is there and does what the registry now says."""
+        body = self.target.functions.get(self.function_name(purpose))
+        return body is not None and body in definition.as_string()
+
     def function(self, purpose: str) -> sql.Identifier:
         """The entity's trigger function."""
         return sql.Identifier(SCHEMA, self.function_name(purpose))

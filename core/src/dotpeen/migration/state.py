@@ -25,13 +25,12 @@ def load_targets(
     parts = {part.name for table in catalog.tables.values() for part in table.partitions}
     part_tables = read_catalog(connection, parts).tables if parts else {}
     installed = is_installed(connection)
-    functions = frozenset(
-        row[0]
-        for row in connection.execute(
-            "SELECT p.proname::text FROM pg_catalog.pg_proc p"
+    functions: dict[str, str] = dict(
+        connection.execute(
+            "SELECT p.proname::text, p.prosrc FROM pg_catalog.pg_proc p"
             " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = %s",
             [SCHEMA],
-        )
+        ).fetchall()
     )
     targets: dict[str, Target | None] = {}
     for entity in wanted:

@@ -231,7 +231,9 @@ def _foreign_keys(connection: Connection, target: Target) -> Result:
 
 def _new_rows(target: Target) -> Result:
     table = target.table
-    enabled = {trigger.name for trigger in table.triggers if trigger.enabled == "A"}
+    # Where the table is not ours to alter, triggers are created but can't be made to fire always.
+    enough = "A" if table.owned else "AO"
+    enabled = {trigger.name for trigger in table.triggers if trigger.enabled in enough}
     if target.entity.uuid.storage == "sidecar":
         missing = [name for name in SIDECAR_TRIGGERS if name not in enabled]
         return (

@@ -188,11 +188,13 @@ class Worker:
     def _shrink(self, piece: Range) -> None:
         """A batch took too long: go on with half of it, and leave the other half as a range of its own."""
         self._batch_rows = max(self._batch_rows // 2, 1)
-        with_less = ranges.split(
-            self._connection, self._entity, piece, self._fill.keys, self._batch_rows * self._fill.stripes
-        )
-        if with_less == piece:
-            # It can't be cut further: this row just takes that long.
+        rows = self._batch_rows * self._fill.stripes
+        try:
+            cut = ranges.split(self._connection, self._entity, piece, self._fill.keys, rows) != piece
+        except psycopg.errors.QueryCanceled:
+            cut = self._batch_rows > 1  # finding where to cut took too long as well: next time nearer
+        if not cut:
+            # This row just takes that long.
             self._connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', false)")
         ranges.release(self._connection, piece.id)
 

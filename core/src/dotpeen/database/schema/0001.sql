@@ -215,6 +215,9 @@ CREATE FUNCTION dotpeen.uuid_v5(namespace uuid, name text) RETURNS uuid LANGUAGE
                 dotpeen.sha1(pg_catalog.uuid_send(namespace) || pg_catalog.convert_to(name, 'UTF8')), 1, 16) AS h) AS s
 $$;
 
+-- Where default privileges keep functions from PUBLIC: these are called by the defaults and triggers of the tables.
+GRANT EXECUTE ON FUNCTION dotpeen.uuid_v7(), dotpeen.sha1(bytea), dotpeen.uuid_v5(uuid, text) TO PUBLIC;
+
 CREATE VIEW dotpeen.progress AS
 SELECT e.name AS entity,
        e.storage,

@@ -35,7 +35,7 @@ def apply(target: Target) -> list[Step]:
         table=table.name,
         sql=render(fill_function(names)),
         undo=render(drop_function(names, "fill")),
-        done=names.function_name("fill") in target.functions,
+        done=names.has_function("fill", fill_function(names)),
     )
     column = table.columns.get(uuid.column)
     statements: list[sql.Composable] = []

@@ -194,7 +194,6 @@ def _autocommit(
         done=done,
         # Measured: 2 M rows in 2.8 s.
         seconds=target.table.estimated_rows / 500_000,
-        ignore_lock_timeout=True,
     )
 
 

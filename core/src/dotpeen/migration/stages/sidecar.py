@@ -28,14 +28,17 @@ def expand(target: Target) -> list[Step]:
         undo=render(sql.SQL("DROP TABLE {}").format(names.sidecar)),
         done=target.sidecar is not None,
     )
+    bodies = dict(
+        zip(_FUNCTIONS, (_issue(names), _rekey(names), _retire(names), _retire_all(names)), strict=True)
+    )
     functions = Step(
         entity=target.entity.name,
         stage=Stage.EXPAND,
         name="trigger functions",
         table=target.table.name,
-        sql=render(_issue(names), _rekey(names), _retire(names), _retire_all(names)),
+        sql=render(*bodies.values()),
         undo=render(*(sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(p)) for p in _FUNCTIONS)),
-        done=all(names.function_name(purpose) in target.functions for purpose in _FUNCTIONS),
+        done=all(names.has_function(purpose, body) for purpose, body in bodies.items()),
     )
     triggers = Step(
         entity=target.entity.name,
@@ -45,6 +48,7 @@ def expand(target: Target) -> list[Step]:
         sql=render(*(part for trigger in missing for part in _trigger(names, trigger))),
         undo=render(*(_drop(names, trigger) for trigger in reversed(missing))),
         lock=Lock.SHARE_ROW_EXCLUSIVE,
+        lock_first=target.table.owned,
         done=not missing,
     )
     return [partition, functions, triggers]
@@ -187,10 +191,14 @@ def _trigger(names: EntitySql, trigger: str) -> list[sql.Composable]:
         "zz_dotpeen_retire_all": sql.SQL("AFTER TRUNCATE ON {table} FOR EACH STATEMENT"),
     }
     event = events[trigger].format(table=names.table, changed=changed)
+    create = sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
+        sql.Identifier(trigger), event, names.function(trigger.removeprefix("zz_dotpeen_"))
+    )
+    if not names.target.table.owned:
+        # TRIGGER is a right that can be granted; only the owner may alter the table.
+        return [create]
     return [
-        sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
-            sql.Identifier(trigger), event, names.function(trigger.removeprefix("zz_dotpeen_"))
-        ),
+        create,
         sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(names.table, sql.Identifier(trigger)),
     ]
 
