@@ -84,6 +84,8 @@ class Trigger:
     function: str
     on_update_row: bool
     """Fires for each updated row, whichever column changed."""
+    on_update: bool = False
+    """Fires on some update."""
 
 
 @dataclass(frozen=True)

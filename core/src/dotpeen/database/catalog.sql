@@ -121,7 +121,8 @@ SELECT t.tgrelid::bigint AS table_oid,
        t.tgenabled::text AS enabled,
        pg_catalog.pg_get_triggerdef(t.oid) AS definition,
        t.tgfoid::pg_catalog.regproc::text AS function,
-       (t.tgtype & 1) = 1 AND (t.tgtype & 16) = 16 AND coalesce(array_length(t.tgattr::int2[], 1), 0) = 0 AS on_update_row
+       (t.tgtype & 1) = 1 AND (t.tgtype & 16) = 16 AND coalesce(array_length(t.tgattr::int2[], 1), 0) = 0 AS on_update_row,
+       (t.tgtype & 16) = 16 AS on_update
   FROM pg_catalog.pg_trigger t
  WHERE NOT t.tgisinternal AND t.tgrelid = ANY (%(oids)s::oid[])
  ORDER BY t.tgrelid, t.tgname;

@@ -69,8 +69,8 @@ class Fill:
         missing = sql.SQL("{} IS NULL").format(self.names.column)
         if skip_locked:
             return self._update_unlocked(piece.unit, within, missing)
-        return sql.SQL("UPDATE {} AS t SET {} = {} WHERE {} AND t.{}").format(
-            table_identifier(piece.unit), self.names.column, self._value("t"), within, missing
+        return sql.SQL("UPDATE {} AS t SET {} WHERE {} AND t.{}").format(
+            table_identifier(piece.unit), self._assignments(), within, missing
         )
 
     def missing(self, unit: TableName, *, limit: int) -> sql.Composed:
@@ -119,6 +119,36 @@ class Fill:
         return sql.SQL("pg_catalog.get_byte(pg_catalog.tidsend(t.ctid), 5) % {} = {}").format(
             sql.Literal(self.stripes), sql.Literal(stripe)
         )
+
+    @cached_property
+    def touched(self) -> tuple[str, ...]:
+        """One column of every index, to be set to itself.
+
+        For an UPDATE that names no column of an index PostgreSQL looks, at every full index page, for versions of the
+        same row to delete ("bottom-up deletion"). In a backfill there are none: measured, that is a third of the
+        processor time. An update to the same value stays HOT, and foreign keys are not checked again. Not where a
+        trigger of the table fires on updates: it could be one of that very column.
+        """
+        table = self.target.table
+        if table.kind == "partitioned" or any(
+            trigger.on_update and not trigger.name.startswith("zz_dotpeen_") for trigger in table.triggers
+        ):
+            return ()
+        uuid = self.target.entity.uuid.column
+        plain = {name for name, column in table.columns.items() if not column.generated and name != uuid}
+        chosen: list[str] = []
+        for index in table.indexes:
+            columns = [name for name in index.columns if name in plain]
+            if columns and not set(columns) & set(chosen):
+                chosen.append(columns[0])
+        return tuple(chosen)
+
+    def _assignments(self) -> sql.Composed:
+        filled = sql.SQL("{} = {}").format(self.names.column, self._value("t"))
+        same = [
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("t", name)) for name in self.touched
+        ]
+        return sql.SQL(", ").join([filled, *same])
 
     def _update_unlocked(
         self, unit: TableName, within: sql.Composable, missing: sql.Composable
