@@ -157,7 +157,7 @@ METHODS: Final = (
     Method("ours1x2", "ours, two processes of one worker", ours(workers=1, processes=2), "column"),
     Method("keyset", f"keyset batches of {FIXED_BATCH:,}", keyset),
     Method("sidecar", "ours, sidecar storage, one worker", ours(workers=1, storage="sidecar"), "sidecar"),
-    Method("rowwise", "the seed's script: one UPDATE per row", row_by_row),
+    Method("rowwise", "a script's way: one UPDATE per row", row_by_row),
     Method("load", "ours, one worker, 80 writes/s meanwhile", under_load, "column"),
 )
 

@@ -23,7 +23,8 @@ OPTIONS = "-c fsync=off -c max_connections=80 -c shared_buffers=64MB -c max_wal_
 class PrivateServer:
     """Makes a server in `folder`, which the run's guard clears away."""
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: Run, name: str, *, primary: PrivateServer | None = None) -> None:
+        self._run = run
         self._binaries = run.binaries or embedded.program("pg_ctl").parent
         self._data = run.folder / name
         self._user: dict[str, Any] = {}
@@ -33,10 +34,29 @@ class PrivateServer:
             account = unprivileged()
             os.chown(self._data, account.pw_uid, account.pw_gid)
             self._user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        self._execute(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--username=postgres", "--no-sync", "-D", self._data
-        )
+        if primary is None:
+            self._execute(
+                "initdb",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--username=postgres",
+                "--no-sync",
+                "-D",
+                self._data,
+            )
+        else:
+            self._data.chmod(0o700)
+            self._execute(
+                "pg_basebackup", "-R", "--no-sync", "-c", "fast", "-d", primary.url, "-D", self._data
+            )
+            # The primary's socket is in its data directory: the backup has its lock file.
+            for leftover in self._data.glob(".s.PGSQL.*"):
+                leftover.unlink()
         self.start()
+
+    def standby(self, name: str) -> PrivateServer:
+        """Make a streaming replica of this server."""
+        return PrivateServer(self._run, name, primary=self)
 
     @property
     def url(self) -> str:

@@ -127,7 +127,7 @@ def test_space_is_told(fresh: Plant) -> None:
     fresh.execute("ANALYZE part")
     (finding,) = found(fresh, "disk space")
     assert finding.level == "note"
-    assert finding.message.startswith("up to 300 kB of new row versions and WAL for 300 rows, ")
+    assert finding.message.startswith("up to 300.0 kB of new row versions and WAL for 300 rows, ")
 
 
 def test_too_little_space_is_warned_of(fresh: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_too_little_space_is_warned_of(fresh: Plant, monkeypatch: pytest.MonkeyP
     (finding,) = found(fresh, "disk space")
     assert (finding.level, finding.message) == (
         "warning",
-        "up to 300 kB of new row versions and WAL for 300 rows, 1 kB free",
+        "up to 300.0 kB of new row versions and WAL for 300 rows, 1.0 kB free",
     )
 
 

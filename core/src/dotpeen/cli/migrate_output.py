@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -121,6 +122,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             asdict(step) | {"table": str(step.table), "blocks": step.lock.blocks} for step in plan.steps
         ],
         "findings": plan.findings,
+        "bytes": plan.bytes,
     }
 
 
@@ -133,7 +135,8 @@ def print_plan(console: Console, plan: Plan, *, sql: bool) -> None:
         steps = [step for step in plan.steps if step.entity == entity]
         rows = next((f", about {step.rows:,} rows" for step in steps if step.rows), "")
         table.add_row()
-        table.add_row(f"[bold]{entity}[/]", f"[dim]table {escape(str(steps[0].table))}{rows}[/]")
+        size = f", {decimal(plan.bytes[entity])}" if entity in plan.bytes else ""
+        table.add_row(f"[bold]{entity}[/]", f"[dim]table {escape(str(steps[0].table))}{rows}{size}[/]")
         for step in steps:
             done = "[green]done[/]" if step.done else ""
             style = "dim" if step.done else None

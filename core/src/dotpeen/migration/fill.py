@@ -116,8 +116,10 @@ class Fill:
 
     def _stripe(self, stripe: int) -> sql.Composed:
         # Byte 5 of a tid is its line pointer's number: an even share of every page, and the cheapest such condition.
+        # Line pointers count from 1, so residue 1 has one row more than others on most pages: it goes first, and the
+        # room that it leaves is enough for all.
         return sql.SQL("pg_catalog.get_byte(pg_catalog.tidsend(t.ctid), 5) % {} = {}").format(
-            sql.Literal(self.stripes), sql.Literal(stripe)
+            sql.Literal(self.stripes), sql.Literal((stripe + 1) % self.stripes)
         )
 
     @cached_property
@@ -146,7 +148,8 @@ class Fill:
     def _assignments(self) -> sql.Composed:
         filled = sql.SQL("{} = {}").format(self.names.column, self._value("t"))
         same = [
-            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("t", name)) for name in self.touched
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("t", name))
+            for name in self.touched
         ]
         return sql.SQL(", ").join([filled, *same])
 

@@ -152,6 +152,8 @@ class Plan:
     server_version: int
     steps: tuple[Step, ...]
     findings: tuple[Finding, ...] = ()
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    """Size of each entity's table with its indexes."""
 
     @property
     def pending(self) -> tuple[Step, ...]:

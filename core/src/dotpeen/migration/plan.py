@@ -39,7 +39,8 @@ def make_plan(
     """Plan all entities and look at what could get in the way."""
     found = (*findings, *preflight(connection, catalog, dict(targets)))
     steps = tuple(step for target in targets.values() for step in steps_for(target, to=to))
-    return Plan(catalog.database, catalog.server_version, steps, found)
+    sizes = {name: target.table.total_bytes for name, target in targets.items()}
+    return Plan(catalog.database, catalog.server_version, steps, found, sizes)
 
 
 def require_sound(plan: Plan) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from rich.filesize import decimal
 
 from dotpeen.database import Catalog, Connection
 from dotpeen.identifiers import CANONICAL_UUID_SQL
@@ -211,7 +212,7 @@ def _space(connection: Connection, targets: dict[str, Target]) -> Iterator[Findi
     need = rows * BYTES_PER_ROW
     if need == 0:
         return
-    text = f"up to {_bytes(need)} of new row versions and WAL for {rows:,} rows"
+    text = f"up to {decimal(need)} of new row versions and WAL for {rows:,} rows"
     free = _free_space(connection)
     if free is None:
         yield Finding("note", "", "disk space", f"{text}; the server's free space can't be seen from here")
@@ -220,11 +221,11 @@ def _space(connection: Connection, targets: dict[str, Target]) -> Iterator[Findi
             "warning",
             "",
             "disk space",
-            f"{text}, {_bytes(free)} free",
+            f"{text}, {decimal(free)} free",
             "make room, or migrate table by table",
         )
     else:
-        yield Finding("note", "", "disk space", f"{text}, {_bytes(free)} free")
+        yield Finding("note", "", "disk space", f"{text}, {decimal(free)} free")
 
 
 def _free_space(connection: Connection) -> int | None:
@@ -236,15 +237,6 @@ def _free_space(connection: Connection) -> int | None:
         return shutil.disk_usage(Path(row[0])).free if row else None
     except (psycopg.Error, OSError):
         return None
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _keys(columns: tuple[str, ...]) -> str:

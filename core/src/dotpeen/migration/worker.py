@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from statistics import median
 
 import psycopg
 
@@ -131,7 +132,7 @@ class Worker:
         return group
 
     def _work_on(self, group: list[Range]) -> None:
-        slowest = 0.0
+        slowest = {piece.id: 0.0 for piece in group}
         rows = 0
         open_pieces = list(group)
         for stripe in range(self._fill.stripes):
@@ -146,11 +147,12 @@ class Worker:
                 except _ROW_LOCKED:
                     self._around_locked_rows(piece)
                     open_pieces.remove(piece)
-                slowest = max(slowest, time.monotonic() - started)
+                slowest[piece.id] = max(slowest[piece.id], time.monotonic() - started)
         for piece in open_pieces:
             ranges.release(self._connection, piece.id)
         if rows:
-            self._steer(slowest)
+            # Steer by the slowest batch of a range, and of several ranges by the middle one: a hiccup is no trend.
+            self._steer(median(slowest.values()))
 
     def _commit(self, piece: Range, stripe: int, *, skip_locked: bool = False) -> int:
         """Fill one stripe; the bookkeeping is in the same transaction, so a kill loses and repeats nothing."""
