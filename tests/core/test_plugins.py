@@ -34,6 +34,12 @@ CRANE = """
 """
 
 
+@pytest.fixture(autouse=True)
+def _heard(caplog: pytest.LogCaptureFixture) -> None:
+    """`dotpeen plugins` hushes this logger, and may have run in this process before."""
+    caplog.set_level(logging.WARNING, logger="dotpeen.plugins")
+
+
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Installs a distribution of one module with the entry point NAME in a folder on `sys.path`."""
@@ -126,7 +132,7 @@ def test_a_hook_that_raises_is_named_and_the_others_answer(
     )
     install("crane", CRANE)
     plugins = load_plugins(parse_registry("[plugins.crane]\n[plugins.hoist]"))
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="dotpeen.plugins")
     answers = plugins.call("dotpeen_health", registry=plugins.registry)
     assert answers == (("crane", Health(ok=True, message="lifts 5 t")),)
     assert caplog.messages == ["plugin hoist: dotpeen_health failed: ZeroDivisionError: division by zero"]
