@@ -11,7 +11,7 @@ check:
 
 # The fast tests
 test *arguments:
-    uv run pytest -n auto {{arguments}}
+    uv run pytest {{arguments}}
 
 # The documentation, built strictly
 docs:

@@ -107,7 +107,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _report(message: str, hint: str | None) -> None:
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     console.print(f"Error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     if hint:
         console.print(f"  → {hint}", markup=False, highlight=False, soft_wrap=True)

@@ -43,8 +43,8 @@ class Context:
 
     registry_file: Path | None = None
     database_url: str | None = None
-    out: Console = field(default_factory=Console)
-    err: Console = field(default_factory=lambda: Console(stderr=True))
+    out: Console = field(default_factory=lambda: Console(emoji=False))
+    err: Console = field(default_factory=lambda: Console(stderr=True, emoji=False))
 
     @property
     def registry_path(self) -> Path:
@@ -92,5 +92,5 @@ def current(context: typer.Context) -> Context:
 
 def fail(message: str, code: int = 1) -> NoReturn:
     """End the command with a message on standard error."""
-    Console(stderr=True).print(message, markup=False, highlight=False)
+    Console(stderr=True, emoji=False).print(message, markup=False, highlight=False)
     raise typer.Exit(code)

@@ -58,6 +58,14 @@ def _table(entity: Entity, table: Table) -> Iterator[Finding]:
             f"{table.name} takes part in table inheritance: no key is unique in all of it",
             "detach it (ALTER TABLE ... NO INHERIT), or use declarative partitioning",
         )
+    if table.is_partition:
+        yield finding(
+            "error",
+            entity,
+            "table",
+            f"{table.name} is a partition: rows of its siblings would be left without a UUID",
+            "register the partitioned table: all its partitions are migrated with it",
+        )
     for partition in table.partitions:
         if partition.foreign:
             yield finding(
@@ -131,6 +139,17 @@ def _primary_key(entity: Entity, table: Table) -> Iterator[Finding]:
             "primary_key",
             f"{named} does not identify a row: no unique, never-null index over it",
             hint,
+        )
+    elif entity.uuid.storage == "sidecar" and not any(
+        index.immediate for index in table.indexes if index.covers_exactly(entity.primary_key)
+    ):
+        yield finding(
+            "error",
+            entity,
+            "primary_key",
+            f"{listed(entity.primary_key)} is a DEFERRABLE key: two rows may share it within a transaction,"
+            " and the sidecar can't tell them apart",
+            'keep the UUIDs in the table: uuid = { storage = "column" }, or make the key NOT DEFERRABLE',
         )
 
 

@@ -39,6 +39,8 @@ class Index:
     bytes: int
     constraint: str | None = None
     """The unique or primary key constraint that it serves."""
+    immediate: bool = True
+    """Uniqueness is checked at once; False for a DEFERRABLE constraint."""
 
     def covers_exactly(self, columns: Iterable[str]) -> bool:
         """Tell whether it is unique, valid and total over exactly these columns, in any order."""
@@ -127,6 +129,8 @@ class Table:
     """Row level security applies to the current role."""
     persistence: str = "p"
     inherits: bool = False
+    is_partition: bool = False
+    """It is a partition of another table itself."""
 
     @property
     def leaves(self) -> tuple[TableName, ...]:

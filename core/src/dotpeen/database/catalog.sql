@@ -29,6 +29,7 @@ SELECT c.oid::bigint AS oid,
        pg_catalog.has_table_privilege(c.oid, 'TRIGGER') AS may_trigger,
        pg_catalog.row_security_active(c.oid) AS row_security,
        c.relpersistence::text AS persistence,
+       c.relispartition AS is_partition,
        EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
                 WHERE (i.inhrelid = c.oid OR i.inhparent = c.oid) AND p.relkind = 'r') AS inherits,
        CASE WHEN c.relkind = 'p' THEN
@@ -77,7 +78,8 @@ SELECT i.indrelid::bigint AS table_oid,
        i.indpred IS NOT NULL AS partial,
        pg_catalog.pg_relation_size(i.indexrelid)::bigint AS bytes,
        (SELECT o.conname::text FROM pg_catalog.pg_constraint o
-         WHERE o.conindid = i.indexrelid AND o.contype IN ('p', 'u')) AS constraint
+         WHERE o.conindid = i.indexrelid AND o.contype IN ('p', 'u')) AS constraint,
+       i.indimmediate AS immediate
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = ANY (%(oids)s::oid[])

@@ -28,6 +28,13 @@ _SESSION: Final = {
     "extra_float_digits": "1",
     # Every name in generated SQL is qualified; defaults read from the catalog then are, too.
     "search_path": "pg_catalog",
+    # Whatever the role or the database has for its applications.
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
     # A machine that vanishes without a word must not hold its locks until TCP gives up after hours.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",

@@ -129,12 +129,13 @@ class Fill:
         For an UPDATE that names no column of an index PostgreSQL looks, at every full index page, for versions of the
         same row to delete ("bottom-up deletion"). In a backfill there are none: measured, that is a third of the
         processor time. An update to the same value stays HOT, and foreign keys are not checked again. Not where a
-        trigger of the table fires on updates: it could be one of that very column.
+        trigger of the table fires on updates (it could be one of that very column) or a column is generated.
         """
         table = self.target.table
-        if table.kind == "partitioned" or any(
-            trigger.on_update and not trigger.name.startswith("zz_dotpeen_") for trigger in table.triggers
-        ):
+        triggered = any(t.on_update and not t.name.startswith("zz_dotpeen_") for t in table.triggers)
+        # A stored generated column would be computed anew from the column it depends on.
+        generated = any(column.generated and column.default is not None for column in table.columns.values())
+        if table.kind == "partitioned" or triggered or generated:
             return ()
         uuid = self.target.entity.uuid.column
         plain = {name for name, column in table.columns.items() if not column.generated and name != uuid}

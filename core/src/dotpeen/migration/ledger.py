@@ -43,7 +43,11 @@ def capture(target: Target) -> list[Step]:
     )
     return [
         Step(
-            target.entity.name, Stage.EXPAND, "capture function", target.table.name, render(_function(names))
+            target.entity.name,
+            Stage.EXPAND,
+            "capture function",
+            target.table.name,
+            render(_function(names), names.closed("capture")),
         ),
         Step(
             target.entity.name,
@@ -69,7 +73,7 @@ def copy_column(connection: Connection, target: Target, notify: Notify) -> int:
             total += _copy_range(connection, fill, unit, lower, upper)
             notify(Progressed(target.entity.name, todo=max(target.table.estimated_rows, total), done=total))
             lower = upper
-    _retire_gone(connection, fill)
+    _in_short_transactions(connection, retire_gone(target))
     return total
 
 
@@ -77,7 +81,7 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
     """Copy what is in the sidecar and not yet current in the ledger."""
     names = EntitySql(target)
     entity = literal(target.entity.name)
-    _retire_unmatched(connection, target)
+    _in_short_transactions(connection, retire_unmatched(target))
     total = 0
     after = ""
     while True:
@@ -103,16 +107,31 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
     return total
 
 
-def _retire_unmatched(connection: Connection, target: Target) -> None:
-    """Retire what the ledger holds for keys that have another UUID, or none, by now."""
+def retire_unmatched(target: Target) -> sql.Composed:
+    """Retire what the ledger holds for keys that have another UUID by now, or whose record is gone.
+
+    Not of a record that has none: it was rolled back before and not filled again yet, and its UUID is still to come.
+    """
     names = EntitySql(target)
-    _in_short_transactions(
-        connection,
-        sql.SQL(
-            "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
-            " (SELECT FROM {} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid = l.uuid)"
-        ).format(literal(target.entity.name), names.sidecar),
-    )
+    return sql.SQL(
+        "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {entity} AND l.current AND ("
+        "EXISTS (SELECT FROM {sidecar} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid <> l.uuid)"
+        " OR (NOT EXISTS (SELECT FROM {sidecar} AS i WHERE i.entity = l.entity AND i.key = l.key)"
+        " AND NOT EXISTS (SELECT FROM {table} AS t WHERE {key} = l.key)))"
+    ).format(entity=literal(target.entity.name), sidecar=names.sidecar, table=names.table, key=names.key("t"))
+
+
+def retire_gone(target: Target) -> sql.Composed:
+    """Retire what the ledger kept of an earlier rollback for records that were deleted since.
+
+    A key that is used again is another record, and must not inherit the UUID. A record without a UUID was not filled
+    again yet: its own is still to come.
+    """
+    names = EntitySql(target)
+    return sql.SQL(
+        "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
+        " (SELECT FROM {} AS t WHERE {} = l.key AND (t.{column} IS NULL OR t.{column}::uuid = l.uuid))"
+    ).format(literal(target.entity.name), names.table, names.key("t"), column=names.column)
 
 
 def _in_short_transactions(connection: Connection, *statements: sql.Composed) -> int:
@@ -165,20 +184,6 @@ def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key 
             f"{fill.target.entity.name}: two rows of {unit} have the same UUID, and the ledger keeps one per UUID",
             hint="`dotpeen migrate verify` lists them; correct one (`dotpeen migrate guard off`) and roll back again",
         ) from None
-
-
-def _retire_gone(connection: Connection, fill: Fill) -> None:
-    """Retire what the ledger kept of an earlier rollback for records that were deleted since.
-
-    A key that is used again is another record, and must not inherit the UUID.
-    """
-    names = fill.names
-    connection.execute(
-        sql.SQL(
-            "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
-            " (SELECT FROM {} AS t WHERE {} = l.key AND t.{}::uuid = l.uuid)"
-        ).format(literal(fill.target.entity.name), names.table, names.key("t"), names.column)
-    )
 
 
 def _function(names: EntitySql) -> sql.Composed:

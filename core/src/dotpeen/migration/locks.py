@@ -22,13 +22,14 @@ _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0
 _FIRST_LOOK = 0.05
 _LOOK_EVERY = 0.4
+_LIMIT = "SELECT pg_catalog.set_config('statement_timeout', %s, true)"
 
 _BLOCKERS = """
 SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), a.backend_type, coalesce(a.state, ''),
        coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::float8,
        pg_catalog.left(pg_catalog.regexp_replace(coalesce(a.query, ''), '\\s+', ' ', 'g'), 80)
   FROM pg_catalog.pg_stat_activity AS a
- WHERE a.pid = ANY (pg_catalog.pg_blocking_pids(%s))
+ WHERE a.pid = ANY (pg_catalog.pg_blocking_pids(%s)) AND a.application_name <> 'dotpeen blocker watch'
  ORDER BY a.xact_start
 """
 
@@ -130,7 +131,10 @@ def run_locked(
                 connection.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [timeout])
                 with watch.over(connection.info.backend_pid, remember):
                     if lock_first:
+                        # On a partitioned table lock_timeout counts for each partition anew, while the parent is held.
+                        connection.execute(_LIMIT, [timeout])
                         connection.execute(take)
+                        connection.execute(_LIMIT, ["0"])
                     acquired = time.monotonic()
                     waited += acquired - asked
                     # It may need locks on other objects, under the same timeout.
@@ -138,7 +142,11 @@ def run_locked(
             if blockers:
                 tell(None)
             return LockTimes(attempts, waited, time.monotonic() - acquired)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        except (
+            psycopg.errors.LockNotAvailable,
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.QueryCanceled,
+        ):
             waited += time.monotonic() - asked
             elapsed = time.monotonic() - began
             if elapsed >= settings.lock_patience.total_seconds():

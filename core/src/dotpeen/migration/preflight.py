@@ -2,84 +2,42 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from rich.filesize import decimal
 
 from dotpeen.database import Catalog, Connection
+from dotpeen.database.schema import is_installed
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.model import Finding, Stage, Target
-from dotpeen.migration.sql import EntitySql
+from dotpeen.migration.preflight_server import published, server, space
+from dotpeen.migration.sql import EntitySql, table_identifier
 from dotpeen.migration.stages.index import unique_columns
 from dotpeen.registry import TableName
 
-LONG_TRANSACTION_SECONDS = 60
-BYTES_PER_ROW = 1000
-"""WAL and new row versions that an in-place fill costs at most, measured: about 940 bytes a row without stripes."""
 _LISTED = 5
 
 
 def preflight(connection: Connection, catalog: Catalog, targets: dict[str, Target]) -> list[Finding]:
     """Look at the tables and the server; the levels say what stops the migration."""
-    findings = list(_server(connection, catalog))
+    pending = any(not target.completed_all for target in targets.values())
+    findings = list(server(connection, catalog, pending=pending))
     for target in targets.values():
         findings += _column_gone(target)
         if target.completed_all:
             continue
+        findings += _other_entity(connection, target)
         findings += _values(connection, target)
         findings += _index_names(connection, target)
+        findings += _reused_business_id(target)
+        findings += _prepared_statements(target)
+        findings += published(connection, target)
         findings += _triggers(target)
-    findings += _space(connection, targets)
+        findings += _rules(connection, target)
+        findings += _unchecked_rows(connection, target)
+    findings += space(connection, targets)
     return findings
-
-
-def _server(connection: Connection, catalog: Catalog) -> Iterator[Finding]:
-    if not catalog.may_create_schema:
-        row = connection.execute("SELECT pg_catalog.to_regnamespace('dotpeen') IS NULL").fetchone()
-        if row and row[0]:
-            yield Finding(
-                "error",
-                "",
-                "privileges",
-                f"role {catalog.role} may not create schema dotpeen",
-                f"GRANT CREATE ON DATABASE {catalog.database} TO {catalog.role}",
-            )
-    old = connection.execute(
-        "SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), state,"
-        " extract(epoch FROM pg_catalog.clock_timestamp() - xact_start)::float8"
-        " FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database()"
-        " AND pid <> pg_catalog.pg_backend_pid()"
-        " AND xact_start < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => %s) ORDER BY xact_start",
-        [LONG_TRANSACTION_SECONDS],
-    ).fetchall()
-    for pid, user, application, state, seconds in old:
-        yield Finding(
-            "warning",
-            "",
-            "long transaction",
-            f"pid {pid} (user {user}, {application or 'no application name'}, {state}) has a transaction open for"
-            f" {seconds:.0f} s",
-            "it delays every lock, the concurrent index build and vacuum: end it, or start when it is done",
-        )
-    for name, active, kept in connection.execute(
-        "SELECT slot_name::text, active,"
-        " pg_catalog.pg_size_pretty(pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
-        " THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn))"
-        " FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL"
-    ).fetchall():
-        yield Finding(
-            "note" if active else "warning",
-            "",
-            "replication slot",
-            f"{name} ({'active' if active else 'inactive'}) keeps {kept} of WAL",
-            None
-            if active
-            else "an inactive slot keeps all WAL of the backfill: drop it or bring its reader back",
-        )
 
 
 def _column_gone(target: Target) -> Iterator[Finding]:
@@ -95,6 +53,24 @@ def _column_gone(target: Target) -> Iterator[Finding]:
             "column gone",
             f"{table.name} was migrated, but its column {entity.uuid.column} is gone, and the UUIDs with it",
             "restore it from a backup; to give every record another UUID: dotpeen migrate down, then up",
+        )
+
+
+def _other_entity(connection: Connection, target: Target) -> Iterator[Finding]:
+    if not is_installed(connection):
+        return
+    entity, name = target.entity, target.table.name
+    rows = connection.execute(
+        "SELECT name FROM dotpeen.entity WHERE table_schema = %s AND table_name = %s AND name <> %s ORDER BY name",
+        [name.schema, name.name, entity.name],
+    ).fetchall()
+    for (other,) in rows:
+        yield Finding(
+            "error",
+            entity.name,
+            "other entity",
+            f"{name} was already migrated as entity {other}: its records would get a second UUID",
+            f"name the entity {other} again; or give its UUIDs up: dotpeen migrate down {other}",
         )
 
 
@@ -188,6 +164,33 @@ def _index_names(connection: Connection, target: Target) -> Iterator[Finding]:
             )
 
 
+def _reused_business_id(target: Target) -> Iterator[Finding]:
+    entity = target.entity
+    if entity.uuid.version == 5:
+        yield Finding(
+            "warning",
+            entity.name,
+            "version 5",
+            f"{target.table.name}: when {_keys(entity.business_id)} of a record is changed and a new record takes"
+            " the old value, both have the same UUID and the INSERT is refused",
+            "use version 4 or 7, unless business identifiers are never given to another record",
+        )
+
+
+def _prepared_statements(target: Target) -> Iterator[Finding]:
+    entity, table = target.entity, target.table
+    if entity.uuid.storage == "column" and entity.uuid.column not in table.columns:
+        yield Finding(
+            "note",
+            entity.name,
+            "prepared statements",
+            f"{table.name}: a prepared SELECT * or RETURNING * fails once with 'cached plan must not change result"
+            f" type' after column {entity.uuid.column} is added",
+            "most drivers prepare it again by themselves; else let the application reconnect,"
+            ' or leave the table as it is: uuid = { storage = "sidecar" }',
+        )
+
+
 def _triggers(target: Target) -> Iterator[Finding]:
     if target.entity.uuid.storage == "sidecar" or target.backfilled:
         return
@@ -203,40 +206,64 @@ def _triggers(target: Target) -> Iterator[Finding]:
             )
 
 
-def _space(connection: Connection, targets: dict[str, Target]) -> Iterator[Finding]:
-    rows = sum(
-        target.table.estimated_rows
-        for target in targets.values()
-        if not target.backfilled and target.entity.uuid.storage == "column"
-    )
-    need = rows * BYTES_PER_ROW
-    if need == 0:
+def _rules(connection: Connection, target: Target) -> Iterator[Finding]:
+    if target.entity.uuid.storage == "sidecar":
         return
-    text = f"up to {decimal(need)} of new row versions and WAL for {rows:,} rows"
-    free = _free_space(connection)
-    if free is None:
-        yield Finding("note", "", "disk space", f"{text}; the server's free space can't be seen from here")
-    elif free < need:
+    tables = {table.oid: table.name for table in (target.table, *target.parts.values())}
+    rows = connection.execute(
+        "SELECT ev_class::bigint, rulename::text, CASE ev_type WHEN '2' THEN 'UPDATE' ELSE 'INSERT' END"
+        " FROM pg_catalog.pg_rewrite WHERE ev_class = ANY (%s::oid[]) AND ev_type IN ('2', '3')"
+        " AND rulename <> '_RETURN' AND ev_enabled IN ('O', 'A') ORDER BY 1, 2",
+        [list(tables)],
+    ).fetchall()
+    for oid, rule, event in rows:
         yield Finding(
             "warning",
-            "",
-            "disk space",
-            f"{text}, {decimal(free)} free",
-            "make room, or migrate table by table",
+            target.entity.name,
+            "rule",
+            f"{tables[oid]}: rule {rule} rewrites every {event}, "
+            + (
+                "those that fill UUIDs included"
+                if event == "UPDATE"
+                else "and new rows may get no UUID or two"
+            ),
+            "replace it by a trigger, or look closely at what it does with the UUID column",
         )
-    else:
-        yield Finding("note", "", "disk space", f"{text}, {decimal(free)} free")
 
 
-def _free_space(connection: Connection) -> int | None:
-    """Only a server on this machine shows its disk, and only to roles that may read its settings."""
-    if not connection.info.host.startswith("/"):
-        return None
-    try:
-        row = connection.execute("SELECT pg_catalog.current_setting('data_directory')").fetchone()
-        return shutil.disk_usage(Path(row[0])).free if row else None
-    except (psycopg.Error, OSError):
-        return None
+def _unchecked_rows(connection: Connection, target: Target) -> Iterator[Finding]:
+    """Rows that a CHECK ... NOT VALID let stand: no UPDATE of them succeeds, whichever column it sets."""
+    if target.entity.uuid.storage == "sidecar" or target.backfilled:
+        return
+    names = EntitySql(target)
+    tables = {table.oid: table.name for table in (target.table, *target.parts.values())}
+    enforced = "AND conenforced" if target.server_version >= 180000 else ""
+    told = {names.not_null_name, names.format_name}
+    for oid, constraint, expression in connection.execute(
+        sql.SQL(
+            "SELECT conrelid::bigint, conname::text, pg_catalog.pg_get_expr(conbin, conrelid)"
+            " FROM pg_catalog.pg_constraint WHERE conrelid = ANY (%s::oid[]) AND contype = 'c'"
+            " AND NOT convalidated {enforced} ORDER BY conrelid <> %s::oid, conrelid, conname"
+        ).format(enforced=sql.SQL(enforced)),
+        [list(tables), target.table.oid],
+    ).fetchall():
+        if constraint in told:
+            continue
+        row = connection.execute(
+            sql.SQL("SELECT {key} FROM {table} AS t WHERE NOT ({expression}) LIMIT 1").format(
+                key=names.key("t"), table=table_identifier(tables[oid]), expression=sql.SQL(expression)
+            )
+        ).fetchone()
+        if row:
+            told.add(constraint)
+            yield Finding(
+                "error",
+                target.entity.name,
+                "unchecked rows",
+                f"{tables[oid]}: the row with {_keys(target.entity.primary_key)} {row[0]}, and maybe others, violates"
+                f" CHECK {constraint} (NOT VALID): no UUID can be written to it",
+                'correct such rows, drop the constraint, or use uuid = { storage = "sidecar" }',
+            )
 
 
 def _keys(columns: tuple[str, ...]) -> str:

@@ -15,20 +15,22 @@ from dotpeen.registry import TableName
 FILL_TRIGGER: Final = "zz_dotpeen_fill"
 GUARD_TRIGGER: Final = "zz_dotpeen_guard"
 CAPTURE_TRIGGER: Final = "zz_dotpeen_capture"
+CARRY_TRIGGER: Final = "zz_dotpeen_carry"
 """Triggers of one kind fire in alphabetical order: `zz_` sees what the application's own triggers made of a row."""
 SIDECAR_TRIGGERS: Final = (
     "zz_dotpeen_issue",
     "zz_dotpeen_rekey",
     "zz_dotpeen_retire",
-    "zz_dotpeen_retire_all",
+    "zz_dotpeen_truncate",
 )
 SCHEMA: Final = "dotpeen"
 DEFINER: Final = sql.SQL(
-    "SECURITY DEFINER SET search_path = pg_catalog SET timezone = 'UTC' SET datestyle = 'ISO, YMD'"
+    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO, YMD'"
     " SET intervalstyle = 'postgres' SET extra_float_digits = 1"
 )
 """For functions that write keys as text: the plant's roles have no rights in schema `dotpeen`, and the text of a
-key must not depend on the session it was written in (see `dotpeen.database.connect`)."""
+key must not depend on the session it was written in (see `dotpeen.database.connect`). `pg_temp` is named last: unnamed
+it would be searched first, and a temporary type could run its owner's code with our rights."""
 _LONGEST_NAME: Final = 63
 
 
@@ -86,6 +88,10 @@ class EntitySql:
         """Tell whether the trigger function is there and does what the registry now says."""
         body = self.target.functions.get(self.function_name(purpose))
         return body is not None and body in definition.as_string()
+
+    def closed(self, purpose: str) -> sql.Composed:
+        """Keep a function with our rights from everybody else's triggers."""
+        return sql.SQL("REVOKE EXECUTE ON FUNCTION {}() FROM PUBLIC").format(self.function(purpose))
 
     def function(self, purpose: str) -> sql.Identifier:
         """The entity's trigger function."""

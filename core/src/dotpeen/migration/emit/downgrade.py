@@ -25,6 +25,7 @@ from dotpeen.migration.emit.script import (
     session_blocks,
 )
 from dotpeen.migration.fill import Fill
+from dotpeen.migration.ledger import retire_gone, retire_unmatched
 from dotpeen.migration.model import Lock, Stage, Target
 from dotpeen.migration.sql import (
     CAPTURE_TRIGGER,
@@ -72,7 +73,7 @@ def _column(target: Target) -> list[Block]:
         ),
         Block(
             f"{entity.name}: keep every UUID in dotpeen.issued",
-            ("SET lock_timeout = '500ms'", _retire_gone(target), *_copies(target)),
+            ("SET lock_timeout = '500ms'", retire_gone(target).as_string(), *_copies(target)),
             ("Lock: rows of the current batch. Migrated again, each record gets the same UUID back",),
             f"SELECT {made}",
         ),
@@ -111,12 +112,7 @@ def _sidecar(target: Target) -> list[Block]:
         composed("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(name), names.table)
         for name in SIDECAR_TRIGGERS
     )
-    retire = composed(
-        "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
-        " (SELECT FROM {} AS i WHERE i.entity = l.entity AND i.key = l.key AND i.uuid = l.uuid)",
-        literal(entity.name),
-        names.sidecar,
-    )
+    retire = retire_unmatched(target).as_string()
     copy = composed(
         "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, true FROM {}"
         " ON CONFLICT (entity, uuid) DO UPDATE SET key = excluded.key, current = true"
@@ -136,19 +132,6 @@ def _sidecar(target: Target) -> list[Block]:
         transaction=True,
     )
     return [_locked(target, "drop triggers", triggers, None), keep]
-
-
-def _retire_gone(target: Target) -> str:
-    """A key that is used again after a delete is another record, and must not inherit the UUID."""
-    names = EntitySql(target)
-    return composed(
-        "UPDATE dotpeen.issued AS l SET current = false WHERE l.entity = {} AND l.current AND NOT EXISTS"
-        " (SELECT FROM {} AS t WHERE {} = l.key AND t.{}::uuid = l.uuid)",
-        literal(target.entity.name),
-        names.table,
-        names.key("t"),
-        names.column,
-    )
 
 
 def _copies(target: Target) -> list[str]:
@@ -220,7 +203,7 @@ def _index(target: Target) -> list[Block]:
 
 def _forgotten(target: Target) -> Block:
     names, name = EntitySql(target), literal(target.entity.name)
-    purposes = ("fill", "capture", "issue", "rekey", "retire", "retire_all")
+    purposes = ("fill", "capture", "issue", "rekey", "retire", "truncate")
     functions = tuple(
         composed("DROP FUNCTION IF EXISTS {}()", names.function(purpose)) for purpose in purposes
     )

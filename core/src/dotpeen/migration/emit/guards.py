@@ -18,7 +18,7 @@ from dotpeen.migration.sql import (
 )
 from dotpeen.registry import TableName
 
-_SIDECAR_FUNCTIONS: Final = ("issue", "rekey", "retire", "retire_all")
+_SIDECAR_FUNCTIONS: Final = ("issue", "rekey", "retire", "truncate")
 
 
 def pending(step: Step, target: Target) -> str | None:

@@ -11,7 +11,8 @@ from psycopg import sql
 from dotpeen.database import Constraint
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.model import Lock, Stage, Step, Target
-from dotpeen.migration.sql import EntitySql, literal, render
+from dotpeen.migration.sql import CARRY_TRIGGER, EntitySql, literal, render
+from dotpeen.migration.stages import expand
 
 
 def apply(target: Target) -> list[Step]:
@@ -115,6 +116,9 @@ def _final(
     target: Target, names: EntitySql, checks: dict[str, Constraint], *, not_null: bool, native: bool
 ) -> list[sql.Composable]:
     statements: list[sql.Composable] = []
+    if any(trigger.name == CARRY_TRIGGER for trigger in target.table.triggers):
+        # Every restored UUID is in its column by now.
+        statements += [expand.drop_trigger(names, CARRY_TRIGGER), expand.drop_function(names, "carry")]
     if not native:
         if not not_null:
             statements.append(

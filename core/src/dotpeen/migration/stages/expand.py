@@ -12,6 +12,8 @@ from dotpeen.database import Trigger
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.sql import (
     CAPTURE_TRIGGER,
+    CARRY_TRIGGER,
+    DEFINER,
     FILL_TRIGGER,
     GUARD_TRIGGER,
     SIDECAR_TRIGGERS,
@@ -28,14 +30,19 @@ def apply(target: Target) -> list[Step]:
         return sidecar.expand(target)
     names = EntitySql(target)
     table, uuid = target.table, target.entity.uuid
+    functions = {"fill": fill_function(names)}
+    wanted = {FILL_TRIGGER: fill_trigger(names), GUARD_TRIGGER: guard_trigger(names)}
+    if target.restore and not target.completed(Stage.BACKFILL):
+        functions["carry"] = carry_function(names)
+        wanted[CARRY_TRIGGER] = carry_trigger(names)
     function_step = Step(
         entity=target.entity.name,
         stage=Stage.EXPAND,
-        name="fill function",
+        name=" and ".join(functions) + " function",
         table=table.name,
-        sql=render(fill_function(names)),
-        undo=render(drop_function(names, "fill")),
-        done=names.has_function("fill", fill_function(names)),
+        sql=render(*functions.values(), *(names.closed("carry") for name in functions if name == "carry")),
+        undo=render(*(drop_function(names, purpose) for purpose in functions)),
+        done=all(names.has_function(purpose, body) for purpose, body in functions.items()),
     )
     column = table.columns.get(uuid.column)
     statements: list[sql.Composable] = []
@@ -63,7 +70,7 @@ def apply(target: Target) -> list[Step]:
         # A rollback that was given up.
         statements.append(drop_trigger(names, CAPTURE_TRIGGER))
         what.append("no capture trigger")
-    for trigger_name, create in ((FILL_TRIGGER, fill_trigger(names)), (GUARD_TRIGGER, guard_trigger(names))):
+    for trigger_name, create in wanted.items():
         if trigger_name not in triggers:
             statements += [create, always(names, trigger_name)]
             undo.append(drop_trigger(names, trigger_name))
@@ -127,7 +134,9 @@ def remove(target: Target) -> list[Step]:
         )
     ]
     leftover = [
-        purpose for purpose in ("fill", "capture") if names.function_name(purpose) in target.functions
+        purpose
+        for purpose in ("fill", "capture", "carry")
+        if names.function_name(purpose) in target.functions
     ]
     if leftover:
         steps.append(
@@ -186,6 +195,40 @@ def guard_trigger(names: EntitySql) -> sql.Composed:
         column=names.column,
         entity=literal(names.target.entity.name),
         column_name=literal(names.target.entity.uuid.column),
+    )
+
+
+def carry_function(names: EntitySql) -> sql.Composed:
+    """The trigger function that takes a rolled back record's UUID along when its key changes before it is filled."""
+    return sql.SQL(
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {definer} AS $dotpeen$\n"
+        "BEGIN\n"
+        "  UPDATE dotpeen.issued SET current = false WHERE entity = {entity} AND key = {old} AND current\n"
+        "    RETURNING {uuid} INTO NEW.{column};\n"
+        "  RETURN NEW;\n"
+        "END\n$dotpeen$"
+    ).format(
+        function=names.function("carry"),
+        definer=DEFINER,
+        entity=literal(names.target.entity.name),
+        old=names.key("old"),
+        uuid=names.typed(sql.SQL("uuid")),
+        column=names.column,
+    )
+
+
+def carry_trigger(names: EntitySql) -> sql.Composed:
+    """While UUIDs are being restored by key: catch keys that change."""
+    return sql.SQL(
+        "CREATE TRIGGER {trigger} BEFORE UPDATE ON {table} FOR EACH ROW"
+        " WHEN (NEW.{column} IS NULL AND {old} IS DISTINCT FROM {new}) EXECUTE FUNCTION {function}()"
+    ).format(
+        trigger=sql.Identifier(CARRY_TRIGGER),
+        table=names.table,
+        column=names.column,
+        old=names.key("old"),
+        new=names.key("new"),
+        function=names.function("carry"),
     )
 
 

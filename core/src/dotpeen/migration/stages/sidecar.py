@@ -11,7 +11,7 @@ from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.sql import DEFINER, SCHEMA, SIDECAR_TRIGGERS, EntitySql, literal, render
 from dotpeen.registry import TableName
 
-_FUNCTIONS = ("issue", "rekey", "retire", "retire_all")
+_FUNCTIONS = ("issue", "rekey", "retire", "truncate")
 
 
 def expand(target: Target) -> list[Step]:
@@ -29,14 +29,14 @@ def expand(target: Target) -> list[Step]:
         done=target.sidecar is not None,
     )
     bodies = dict(
-        zip(_FUNCTIONS, (_issue(names), _rekey(names), _retire(names), _retire_all(names)), strict=True)
+        zip(_FUNCTIONS, (_issue(names), _rekey(names), _retire(names), _truncate(names)), strict=True)
     )
     functions = Step(
         entity=target.entity.name,
         stage=Stage.EXPAND,
         name="trigger functions",
         table=target.table.name,
-        sql=render(*bodies.values()),
+        sql=render(*bodies.values(), *(names.closed(purpose) for purpose in _FUNCTIONS)),
         undo=render(*(sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(p)) for p in _FUNCTIONS)),
         done=all(names.has_function(purpose, body) for purpose, body in bodies.items()),
     )
@@ -124,27 +124,30 @@ def _function(names: EntitySql, purpose: str, body: sql.Composable) -> sql.Compo
     ).format(function=names.function(purpose), definer=DEFINER, body=body)
 
 
-def _partitioned(names: EntitySql) -> bool:
-    # Transition tables don't reach rows inserted straight into a partition; row triggers do.
-    return names.target.table.kind == "partitioned"
-
-
 def _issue(names: EntitySql) -> sql.Composed:
-    insert = sql.SQL("  INSERT INTO {sidecar} (entity, key, uuid) ").format(sidecar=names.sidecar)
-    entity = literal(names.target.entity.name)
-    row = "new" if _partitioned(names) else "r"
-    rows = sql.SQL(
-        "VALUES ({}, {}, {})" if _partitioned(names) else "SELECT {}, {}, {} FROM issued_rows AS r"
-    )
-    body = sql.SQL("{}{} ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;").format(
-        insert, rows.format(entity, names.key(row), names.fresh(row))
-    )
+    # For each row: a statement's trigger fires neither for rows put straight into a partition nor on a subscriber.
+    body = sql.SQL(
+        "  INSERT INTO {} (entity, key, uuid) VALUES ({}, {}, {}) ON CONFLICT (entity, key) DO NOTHING;\n  RETURN NULL;"
+    ).format(names.sidecar, literal(names.target.entity.name), names.key("new"), names.fresh("new"))
     return _function(names, "issue", body)
 
 
 def _rekey(names: EntitySql) -> sql.Composed:
-    body = sql.SQL("  UPDATE {} SET key = {} WHERE entity = {} AND key = {};\n  RETURN NEW;").format(
-        names.sidecar, names.key("new"), literal(names.target.entity.name), names.key("old")
+    # A record that was rolled back and not filled again yet takes its UUID along from the ledger.
+    body = sql.SQL(
+        "  UPDATE {sidecar} SET key = {new} WHERE entity = {entity} AND key = {old};\n"
+        "  IF NOT FOUND THEN\n"
+        "    WITH taken AS (UPDATE dotpeen.issued SET current = false\n"
+        "                    WHERE entity = {entity} AND key = {old} AND current RETURNING uuid)\n"
+        "    INSERT INTO {sidecar} (entity, key, uuid) SELECT {entity}, {new}, uuid FROM taken\n"
+        "    ON CONFLICT (entity, key) DO NOTHING;\n"
+        "  END IF;\n"
+        "  RETURN NEW;"
+    ).format(
+        sidecar=names.sidecar,
+        entity=literal(names.target.entity.name),
+        new=names.key("new"),
+        old=names.key("old"),
     )
     return _function(names, "rekey", body)
 
@@ -159,36 +162,25 @@ def _retired(names: EntitySql, condition: sql.Composable) -> sql.Composed:
 
 
 def _retire(names: EntitySql) -> sql.Composed:
-    entity = literal(names.target.entity.name)
-    if _partitioned(names):
-        condition = sql.SQL("WHERE i.entity = {} AND i.key = {}").format(entity, names.key("old"))
-    else:
-        condition = sql.SQL("USING retired_rows AS r WHERE i.entity = {} AND i.key = {}").format(
-            entity, names.key("r")
-        )
+    condition = sql.SQL("WHERE i.entity = {} AND i.key = {}").format(
+        literal(names.target.entity.name), names.key("old")
+    )
     return _function(names, "retire", _retired(names, condition))
 
 
-def _retire_all(names: EntitySql) -> sql.Composed:
+def _truncate(names: EntitySql) -> sql.Composed:
     condition = sql.SQL("WHERE i.entity = {}").format(literal(names.target.entity.name))
-    return _function(names, "retire_all", _retired(names, condition))
+    return _function(names, "truncate", _retired(names, condition))
 
 
 def _trigger(names: EntitySql, trigger: str) -> list[sql.Composable]:
-    changed = sql.SQL(" OR ").join(
-        sql.SQL("OLD.{c} IS DISTINCT FROM NEW.{c}").format(c=sql.Identifier(name))
-        for name in names.target.entity.primary_key
-    )
-    rows = _partitioned(names)
+    # By text, as keys are kept: 1.0 and 1.00 are equal numbers and different keys.
+    changed = sql.SQL("{} IS DISTINCT FROM {}").format(names.key("old"), names.key("new"))
     events: dict[str, sql.SQL] = {
-        "zz_dotpeen_issue": sql.SQL("AFTER INSERT ON {table} FOR EACH ROW")
-        if rows
-        else sql.SQL("AFTER INSERT ON {table} REFERENCING NEW TABLE AS issued_rows FOR EACH STATEMENT"),
+        "zz_dotpeen_issue": sql.SQL("AFTER INSERT ON {table} FOR EACH ROW"),
         "zz_dotpeen_rekey": sql.SQL("BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({changed})"),
-        "zz_dotpeen_retire": sql.SQL("AFTER DELETE ON {table} FOR EACH ROW")
-        if rows
-        else sql.SQL("AFTER DELETE ON {table} REFERENCING OLD TABLE AS retired_rows FOR EACH STATEMENT"),
-        "zz_dotpeen_retire_all": sql.SQL("AFTER TRUNCATE ON {table} FOR EACH STATEMENT"),
+        "zz_dotpeen_retire": sql.SQL("AFTER DELETE ON {table} FOR EACH ROW"),
+        "zz_dotpeen_truncate": sql.SQL("AFTER TRUNCATE ON {table} FOR EACH STATEMENT"),
     }
     event = events[trigger].format(table=names.table, changed=changed)
     create = sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}()").format(
