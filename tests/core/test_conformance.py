@@ -245,6 +245,22 @@ def test_rights_for_a_sidecar() -> None:
     assert one(text, replace(vendor, may_trigger=False)).hint == 'GRANT TRIGGER ON "public"."Part" TO "app"'
 
 
+def test_sidecar_needs_a_key_that_is_checked_at_once() -> None:
+    text = REGISTRY + 'uuid = { storage = "sidecar" }'
+    late = replace(PART, indexes=(replace(PART.indexes[0], immediate=False), *PART.indexes[1:]))
+    assert findings(REGISTRY, late) == []
+    finding = one(text, late)
+    assert said(finding)[:2] == ("error", "primary_key")
+    assert finding.message.startswith("id is a DEFERRABLE key: ")
+    assert findings(text, replace(late, indexes=(*late.indexes, unique("id")))) == []
+
+
+def test_partition_is_not_registered_by_itself() -> None:
+    finding = one(REGISTRY, replace(PART, is_partition=True))
+    assert said(finding)[:2] == ("error", "table")
+    assert finding.message.startswith("Part is a partition: ")
+
+
 def test_kinds_of_tables() -> None:
     remote = Partition(TableName.parse("Part_old"), PART.name, leaf=True, foreign=True)
     assert [said(one(REGISTRY, replace(PART, **facts)))[:2] for facts in (

@@ -143,5 +143,7 @@ def test_rows_locked_by_the_plant_are_filled_when_they_are_free(parts: Plant, ev
         assert parts.execute("SELECT id FROM part WHERE uuid IS NULL ORDER BY 1") == [(5,), (200,)]
         other.rollback()
         migration.join()
-    assert "rows of a range are locked by another session" in reasons(events)
+    assert any(
+        reason and reason.startswith("another session holds a lock on rows") for reason in reasons(events)
+    )
     assert parts.value("SELECT count(DISTINCT uuid) FROM part") == 300

@@ -9,7 +9,7 @@ import pytest
 from psycopg import conninfo
 
 from dotpeen.errors import ConfigurationError, PreflightError
-from dotpeen.migration import Finding, preflight
+from dotpeen.migration import Finding, preflight_server
 
 from .plant import PART, Plant
 
@@ -95,7 +95,7 @@ def test_table_without_primary_key(fresh: Plant) -> None:
 
 
 def test_long_transaction_is_warned_of(fresh: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "LONG_TRANSACTION_SECONDS", 0)
+    monkeypatch.setattr(preflight_server, "LONG_TRANSACTION_SECONDS", 0)
     with fresh.connect("reporting") as other:
         other.execute("SELECT 1")
         pid = other.info.backend_pid
@@ -132,7 +132,7 @@ def test_space_is_told(fresh: Plant) -> None:
 
 def test_too_little_space_is_warned_of(fresh: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh.execute("ANALYZE part")
-    monkeypatch.setattr(preflight, "_free_space", lambda connection: 1000)
+    monkeypatch.setattr(preflight_server, "_free_space", lambda connection: 1000)
     (finding,) = found(fresh, "disk space")
     assert (finding.level, finding.message) == (
         "warning",
@@ -167,3 +167,124 @@ def test_version_5_needs_a_unique_business_identifier(fresh: Plant) -> None:
     with pytest.raises(PreflightError) as caught:
         fresh.up()
     assert "number is not unique in the database: two rows of the same value" in caught.value.message
+
+
+def test_version_5_is_warned_of_reused_business_identifiers(fresh: Plant) -> None:
+    assert found(fresh, "version 5") == []
+    fresh.declare(PART.replace("'uuid' }", "'uuid', version = 5 }\nbusiness_id = 'number'"))
+    (finding,) = found(fresh, "version 5")
+    assert finding.level == "warning"
+    assert finding.message.startswith("part: when number of a record is changed and a new record takes")
+
+
+def test_table_of_another_entity(fresh: Plant) -> None:
+    fresh.up()
+    assert found(fresh, "error") == []
+    fresh.declare(PART.replace("Part", "Item"))
+    (finding,) = found(fresh, "error")
+    assert finding.message.startswith("part was already migrated as entity Part: ")
+
+
+def test_prepared_statements_are_noted_until_the_column_is_there(fresh: Plant) -> None:
+    (finding,) = found(fresh, "prepared statements")
+    assert finding.level == "note"
+    fresh.execute("ALTER TABLE part ADD COLUMN uuid uuid")
+    assert found(fresh, "prepared statements") == []
+
+
+@pytest.mark.parametrize("what", ["TABLE part", "ALL TABLES", "TABLES IN SCHEMA public"])
+def test_publication_is_warned_of_until_the_column_is_there(fresh: Plant, what: str) -> None:
+    if what.startswith("TABLES IN") and fresh.version < 15:
+        pytest.skip("publications of a schema came with PostgreSQL 15")
+    fresh.execute(f"CREATE PUBLICATION everything FOR {what}")
+    (finding,) = found(fresh, "publication")
+    assert finding.level == "warning"
+    assert finding.message.startswith("part is published with all its columns (everything): ")
+    assert finding.hint == 'on every subscriber, first: ALTER TABLE "public"."part" ADD COLUMN "uuid" uuid'
+    assert found(fresh, "error") == []
+    fresh.execute("ALTER TABLE part ADD COLUMN uuid uuid")
+    assert found(fresh, "publication") == []
+
+
+def test_publication_with_a_column_list_is_none_of_our_business(fresh: Plant) -> None:
+    if fresh.version < 15:
+        pytest.skip("column lists came with PostgreSQL 15")
+    fresh.execute("CREATE PUBLICATION narrow FOR TABLE part (id, number)")
+    assert found(fresh, "publication") == []
+
+
+@pytest.mark.parametrize("root", ["true", "false"])
+def test_published_partition_without_replica_identity(fresh: Plant, root: str) -> None:
+    fresh.execute("DROP TABLE part")
+    fresh.execute("CREATE TABLE part (id int PRIMARY KEY, number text) PARTITION BY RANGE (id)")
+    fresh.execute("CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10)")
+    fresh.execute("CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (10) TO (20)")
+    fresh.execute(f"CREATE PUBLICATION p FOR TABLE part WITH (publish_via_partition_root = {root})")
+    assert len(found(fresh, "publication")) == 1
+    assert found(fresh, "replica identity") == []
+    fresh.execute("ALTER TABLE part_2 REPLICA IDENTITY NOTHING")
+    (finding,) = found(fresh, "replica identity")
+    assert (finding.level, finding.message.split(" (")[0]) == ("error", "part_2 is published for updates")
+    fresh.execute("ALTER PUBLICATION p SET (publish = 'insert')")
+    assert found(fresh, "replica identity") == []
+
+
+def test_role_that_sees_no_other_sessions(fresh: Plant, clerk: str) -> None:
+    assert found(fresh, "privileges") == []
+    hint = f'GRANT pg_monitor TO "{role_of(clerk)}"'
+    assert hint in [finding.hint for finding in found(fresh, "privileges", url=clerk)]
+    fresh.execute(f"GRANT pg_monitor TO {role_of(clerk)}")
+    assert hint not in [finding.hint for finding in found(fresh, "privileges", url=clerk)]
+
+
+def test_rules_are_warned_of(fresh: Plant) -> None:
+    fresh.execute("CREATE RULE kept AS ON UPDATE TO part DO INSTEAD NOTHING")
+    fresh.execute("CREATE RULE told AS ON INSERT TO part DO ALSO NOTIFY told")
+    fresh.execute("CREATE RULE gone AS ON DELETE TO part DO ALSO NOTIFY told")
+    assert [(finding.level, finding.message.split(",")[0]) for finding in found(fresh, "rule")] == [
+        ("warning", "part: rule kept rewrites every UPDATE"),
+        ("warning", "part: rule told rewrites every INSERT"),
+    ]
+
+
+def test_isolation_of_database_and_roles_is_warned_of(fresh: Plant, clerk: str) -> None:
+    name, role = fresh.connection.info.dbname, role_of(clerk)
+    assert found(fresh, "isolation") == []
+    fresh.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    fresh.execute(f"ALTER ROLE {role} IN DATABASE {name} SET default_transaction_isolation = serializable")
+    assert [finding.message.split(":")[0] for finding in found(fresh, "isolation")] == [
+        f"default_transaction_isolation of database {name} is repeatable read",
+        f"default_transaction_isolation of role {role} in database {name} is serializable",
+    ]
+
+
+def test_rows_that_an_unvalidated_check_would_refuse(fresh: Plant) -> None:
+    fresh.execute("ALTER TABLE part ADD CONSTRAINT fine CHECK (part.* IS NOT NULL) NOT VALID")
+    assert found(fresh, "unchecked rows") == []
+    fresh.execute("ALTER TABLE part ADD CONSTRAINT short CHECK (number NOT LIKE 'P29%') NOT VALID")
+    fresh.execute("ALTER TABLE part ADD CONSTRAINT odd CHECK (10 / (id - 5) < 100) NOT VALID")
+    assert [(finding.level, finding.message) for finding in found(fresh, "unchecked rows")] == [
+        ("warning", "part: CHECK odd (NOT VALID) can't be evaluated: division by zero"),
+        (
+            "error",
+            (
+                "part: the row with id 29, and maybe others, violates CHECK short (NOT VALID):"
+                " no UUID can be written to it"
+            ),
+        ),
+    ]
+    fresh.declare("[entities.Part]\ntable = 'part'\nuuid = { storage = 'sidecar' }")
+    assert found(fresh, "unchecked rows") == []
+
+
+def test_prepared_transactions_are_warned_of(fresh: Plant) -> None:
+    if fresh.value("SHOW max_prepared_transactions") == "0":
+        pytest.skip("the server allows no prepared transactions")
+    with fresh.connect() as other:
+        other.execute("INSERT INTO part VALUES (1000, 'P1000')")
+        other.execute("PREPARE TRANSACTION 'forgotten'")
+    try:
+        (finding,) = found(fresh, "prepared transaction")
+    finally:
+        fresh.execute("ROLLBACK PREPARED 'forgotten'")
+    assert (finding.level, finding.message.split(" was ")[0]) == ("warning", "'forgotten'")

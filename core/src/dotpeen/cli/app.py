@@ -15,7 +15,7 @@ from rich.console import Console
 from dotpeen import __version__
 from dotpeen.cli import check, db, demo, export, init, migrate, plugins
 from dotpeen.cli.context import Context, Terminated, exit_code
-from dotpeen.errors import DotpeenError
+from dotpeen.errors import ConfigurationError, DotpeenError
 
 app = typer.Typer(
     name="dotpeen",
@@ -57,6 +57,8 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    if database_url is not None and not database_url.strip():
+        raise ConfigurationError("--database-url is empty", hint="is the variable that it comes from set?")
     context.obj = Context(registry_file=registry, database_url=database_url)
 
 

@@ -11,6 +11,7 @@ from rich.live import Live
 
 from dotpeen.cli import migrate_output as output
 from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, YesOption, current, exit_code
+from dotpeen.database.connect import describe
 from dotpeen.database.schema import is_installed
 from dotpeen.errors import ConfigurationError, DotpeenError, MigrationStoppedError
 from dotpeen.migration import Runner, Stage, down, journal, throttle
@@ -44,7 +45,7 @@ def plan(
     if as_json:
         shared.print_json(output.plan_document(made))
     else:
-        output.print_plan(shared.out, made, sql=sql)
+        output.print_plan(shared.out, made, server=describe(shared.url), sql=sql)
     if any(finding.level == "error" for finding in made.findings):
         raise typer.Exit(1)
 
@@ -72,6 +73,7 @@ def up(
     window = throttle.Window.parse(between) if between else None
     entities = _entities(shared, phase, entity)
     with output.Display(shared.err) as display:
+        display.message(f"Migrating {describe(shared.url)}")
         try:
             with Runner(
                 shared.url, shared.registry, entities, notify=display, plugins=load_plugins(shared.registry)
@@ -111,13 +113,13 @@ def status(
             shared.print_json(progress)
             return
         if not watch:
-            shared.out.print(output.progress_table(progress))
+            shared.out.print(output.progress_view(progress))
             return
         try:
-            with Live(output.progress_table(progress), console=shared.out, auto_refresh=False) as live:
+            with Live(output.progress_view(progress), console=shared.out, auto_refresh=False) as live:
                 while True:
                     time.sleep(1)
-                    live.update(output.progress_table(read_progress(connection, entities)), refresh=True)
+                    live.update(output.progress_view(read_progress(connection, entities)), refresh=True)
         except KeyboardInterrupt:
             return
 
@@ -159,8 +161,9 @@ def down_command(
     shared = current(context)
     entities = _entities(shared, phase, entity)
     names = ", ".join(e.name for e in entities)
-    shared.confirm(f"Roll back {names}{f' to {to}' if to else ''}?", yes=yes)
+    shared.confirm(f"Roll back {names}{f' to {to}' if to else ''} in {describe(shared.url)}?", yes=yes)
     with output.Display(shared.err) as display:
+        display.message(f"Migrating {describe(shared.url)}")
         try:
             with Runner(shared.url, shared.registry, entities, notify=display) as runner:
                 _require_installed(runner)
@@ -174,7 +177,10 @@ def down_command(
         shared.print_json({"to": str(to) if to else None, "kept": kept})
         return
     for name, count in kept.items():
-        shared.out.print(f"{name}: rolled back; {count:,} issued UUIDs are kept in dotpeen.issued")
+        where = "the column was there before and keeps its UUIDs"
+        if count is not None:
+            where = f"{count:,} issued UUIDs are kept in dotpeen.issued"
+        shared.out.print(f"{name}: rolled back; {where}", soft_wrap=True)
 
 
 @app.command("pause")

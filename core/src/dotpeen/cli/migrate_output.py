@@ -8,11 +8,12 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from dotpeen.migration import Check, Lock, Plan, Stage, Step
 from dotpeen.migration.events import (
@@ -126,9 +127,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def print_plan(console: Console, plan: Plan, *, sql: bool) -> None:
+def print_plan(console: Console, plan: Plan, *, server: str, sql: bool) -> None:
     """Print the plan as a table, then what preflight found."""
-    table = Table(title=f"Plan for database {plan.database}", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=f"Plan for {server}", title_justify="left", box=None, pad_edge=False)
     for name in ("stage", "step", "lock", "time", ""):
         table.add_column(name, justify="right" if name == "time" else "left", no_wrap=name != "step")
     for entity in dict.fromkeys(step.entity for step in plan.steps):
@@ -157,9 +158,13 @@ def print_plan(console: Console, plan: Plan, *, sql: bool) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    if not plan.pending:
+    errors = sum(finding.level == "error" for finding in plan.findings)
+    if errors:
+        what = "1 error keeps" if errors == 1 else f"{errors} errors keep"
+        console.print(f"{what} the migration from starting; put that right first.", style="bold red")
+    elif not plan.pending:
         console.print("Nothing to do.", style="green")
-    elif not any(finding.level == "error" for finding in plan.findings):
+    else:
         console.print("Run it with: dotpeen migrate up", style="bold")
 
 
@@ -186,26 +191,30 @@ def print_checks(console: Console, checks: Sequence[Check], *, all_of_them: bool
         console.print(f"All {len(checks)} checks passed.", style="bold green", highlight=False)
 
 
-def progress_table(progress: Sequence[EntityProgress]) -> Table:
-    """The state of every entity."""
+def progress_view(progress: Sequence[EntityProgress]) -> Group:
+    """The state of every entity, and below it what any of them waits for; fits 80 columns."""
     table = Table(box=None, pad_edge=False)
-    for name in ("entity", "stage", "done", "of", "%", "rows/s", "ETA", "batch", "workers", "waits for"):
-        left = name in ("entity", "stage", "waits for")
-        table.add_column(name, justify="left" if left else "right", no_wrap=name != "waits for")
+    for name in ("entity", "stage", "rows", "%", "rows/s", "ETA", "workers"):
+        left = name in ("entity", "stage")
+        table.add_column(
+            name, justify="left" if left else "right", no_wrap=not left, overflow="fold" if left else "ignore"
+        )
+    waits = []
     for entry in progress:
+        filling = entry.rows_todo is not None and entry.finished_at is None
+        rows = "" if entry.rows_todo is None else f"{entry.rows_done or 0:,}/{entry.rows_todo:,}"
         table.add_row(
             entry.entity,
-            entry.stage,
-            _number(entry.rows_done),
-            _number(entry.rows_todo),
+            "backfill …" if filling else entry.stage,
+            rows,
             "" if entry.percent is None else f"{entry.percent:.1f}",
             _number(entry.rows_per_second),
             "" if entry.eta is None else str(timedelta(seconds=round(entry.eta.total_seconds()))),
-            _number(entry.batch_rows),
             _number(entry.workers) if entry.workers else "",
-            escape(entry.waiting_for or ""),
         )
-    return table
+        if entry.waiting_for:
+            waits.append(Text(f"{entry.entity} waits: {entry.waiting_for}", style="yellow"))
+    return Group(table, *waits)
 
 
 def journal_table(entries: Sequence[JournalEntry]) -> Table:

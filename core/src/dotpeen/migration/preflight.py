@@ -21,7 +21,7 @@ _LISTED = 5
 
 def preflight(connection: Connection, catalog: Catalog, targets: dict[str, Target]) -> list[Finding]:
     """Look at the tables and the server; the levels say what stops the migration."""
-    pending = any(not target.completed_all for target in targets.values())
+    pending = not targets or any(not target.completed_all for target in targets.values())
     findings = list(server(connection, catalog, pending=pending))
     for target in targets.values():
         findings += _column_gone(target)
@@ -249,11 +249,26 @@ def _unchecked_rows(connection: Connection, target: Target) -> Iterator[Finding]
     ).fetchall():
         if constraint in told:
             continue
-        row = connection.execute(
-            sql.SQL("SELECT {key} FROM {table} AS t WHERE NOT ({expression}) LIMIT 1").format(
-                key=names.key("t"), table=table_identifier(tables[oid]), expression=sql.SQL(expression)
+        # No alias but its own name: the expression may speak of the whole row by it.
+        name = tables[oid].name
+        query = sql.SQL("SELECT {key} FROM {table} AS {alias} WHERE NOT ({expression}) LIMIT 1").format(
+            key=names.key(name),
+            table=table_identifier(tables[oid]),
+            alias=sql.Identifier(name),
+            expression=sql.SQL(expression),
+        )
+        try:
+            with connection.transaction():
+                row = connection.execute(query).fetchone()
+        except (psycopg.DataError, psycopg.ProgrammingError, psycopg.InternalError) as error:
+            yield Finding(
+                "warning",
+                target.entity.name,
+                "unchecked rows",
+                f"{tables[oid]}: CHECK {constraint} (NOT VALID) can't be evaluated: {error.diag.message_primary}",
+                "where it fails, no UUID can be written to the row: VALIDATE it, or drop it",
             )
-        ).fetchone()
+            continue
         if row:
             told.add(constraint)
             yield Finding(

@@ -103,7 +103,8 @@ def _visibility(connection: Connection, catalog: Catalog) -> Iterator[Finding]:
 
 def _isolation(connection: Connection) -> Iterator[Finding]:
     rows = connection.execute(
-        "SELECT concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname), v.value"
+        "SELECT coalesce(nullif(concat_ws(' in ', 'role ' || r.rolname, 'database ' || d.datname), ''), 'all roles'),"
+        " v.value"
         " FROM pg_catalog.pg_db_role_setting s"
         " CROSS JOIN LATERAL unnest(s.setconfig) AS c(setting)"
         " CROSS JOIN LATERAL (SELECT lower(split_part(c.setting, '=', 2)) AS value) AS v"
@@ -194,7 +195,8 @@ _NO_COLUMN_LIST = (
 _NO_IDENTITY = """
 SELECT c.oid::bigint, string_agg(DISTINCT p.pubname::text, ', ')
   FROM pg_catalog.pg_class c
- CROSS JOIN LATERAL (SELECT c.oid AS oid UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)) s
+ CROSS JOIN LATERAL (SELECT c.oid AS oid
+                      UNION SELECT a.relid FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)) s
   JOIN pg_catalog.pg_class t ON t.oid = s.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
   JOIN pg_catalog.pg_publication_tables v ON v.schemaname = n.nspname AND v.tablename = t.relname
@@ -202,7 +204,7 @@ SELECT c.oid::bigint, string_agg(DISTINCT p.pubname::text, ', ')
  WHERE c.oid = ANY (%s::oid[]) AND c.relreplident <> 'f'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i
                     WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
-                      AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END)
+                      AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident))
  GROUP BY c.oid
  ORDER BY c.oid
 """

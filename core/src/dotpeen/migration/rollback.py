@@ -22,23 +22,26 @@ _FAREWELL_SECONDS = 3
 """A session that was closed is listed for a moment longer."""
 
 
-def down(runner: Runner, *, to: Stage | None = None) -> dict[str, int]:
+def down(runner: Runner, *, to: Stage | None = None) -> dict[str, int | None]:
     """Undo every stage after `to` (None: all), last entity first.
 
-    Returns, per entity whose column or sidecar went, how many UUIDs the ledger keeps. Can be killed and run again.
+    Returns, per entity rolled back whole, how many UUIDs the ledger keeps; None where the column was there before and
+    stays with its UUIDs. Can be killed and run again.
     """
-    kept = {}
+    kept: dict[str, int | None] = {}
     for entity in reversed(runner.entities):
         with runner.alone(entity):
             target = runner.target(entity)
             if target.state is None:
                 continue
+            _refuse_what_is_not_ours(target)
             _refuse_while_filling(runner, entity)
             for stage in reversed(Stage):
                 if to is None or stage.position > to.position:
                     _undo(runner, entity, stage)
             if to is None:
-                kept[entity.name] = _ledger_size(runner, entity)
+                stays = entity.uuid.storage == "column" and not target.created_column
+                kept[entity.name] = None if stays else _ledger_size(runner, entity)
     return kept
 
 
@@ -147,6 +150,19 @@ def _keep_issued(runner: Runner, target: Target) -> None:
         rows=rows,
         seconds=time.monotonic() - started,
     )
+
+
+def _refuse_what_is_not_ours(target: Target) -> None:
+    """Triggers can be created with a grant, but dropped only by the table's owner."""
+    if target.table.owned:
+        return
+    ours = [trigger.name for trigger in target.table.triggers if trigger.name.startswith("zz_dotpeen_")]
+    if ours:
+        drops = " ".join(f'DROP TRIGGER "{name}" ON {EntitySql(target).table.as_string()};' for name in ours)
+        raise DotpeenError(
+            f"{target.entity.name}: {target.table.name} belongs to {target.table.owner}, who alone can drop triggers",
+            hint=f"roll back as a role that has both, or have its owner run: {drops}",
+        )
 
 
 def _refuse_while_filling(runner: Runner, entity: Entity) -> None:

@@ -211,7 +211,7 @@ class Worker:
             pass  # not even those: all of it later
         pause = min(0.1 * 2**piece.attempts, 5.0)
         ranges.put_back(self._connection, piece, seconds=pause)
-        self._say("rows of a range are locked by another session")
+        self._say("another session holds a lock on rows it wants, or on the table; it comes back to them")
 
     def _gate(self) -> None:
         """Stand still while the throttle says so."""

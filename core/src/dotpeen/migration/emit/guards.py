@@ -80,8 +80,9 @@ def _expanded(step: Step, target: Target, names: EntitySql) -> str | None:
         return " AND ".join([column_present(step.table, target.entity.uuid.column), *triggers])
     if all(statement.startswith("DROP FUNCTION IF EXISTS") for statement in step.sql):
         return None
-    if all(statement.startswith("CREATE OR REPLACE") for statement in step.sql):
-        purposes = _SIDECAR_FUNCTIONS if target.entity.uuid.storage == "sidecar" else ("fill",)
+    if step.sql[0].startswith("CREATE OR REPLACE"):
+        made = ("fill", "carry") if any("carry_" in statement for statement in step.sql) else ("fill",)
+        purposes = _SIDECAR_FUNCTIONS if target.entity.uuid.storage == "sidecar" else made
         return " AND ".join(_function_present(names, purpose) for purpose in purposes)
     return composed(
         "pg_catalog.to_regclass({}) IS NOT NULL", regclass(TableName("dotpeen", names.sidecar_name))
