@@ -57,15 +57,20 @@ def _run_alembic(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
     # One session: SQLAlchemy is handed this connection, so that the lock and the work share a life.
     connection.autocommit = False
     connection.commit()
     engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
-    with as_file(files("dotpeen.database.schema")) as folder, engine.connect() as alchemy:
-        config = Config()
-        config.set_main_option("script_location", str(folder))
-        config.attributes["connection"] = alchemy
-        command.upgrade(config, "head")
-        alchemy.commit()
+    try:
+        with as_file(files("dotpeen.database.schema")) as folder, engine.connect() as alchemy:
+            config = Config()
+            config.set_main_option("script_location", str(folder))
+            config.attributes["connection"] = alchemy
+            command.upgrade(config, "head")
+            alchemy.commit()
+    except DBAPIError as error:
+        # What went wrong is the driver's to say, here as everywhere.
+        raise (error.orig or error) from None
