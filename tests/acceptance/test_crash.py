@@ -288,7 +288,8 @@ def test_a_few_kills(private_server: PrivateServer, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_forty_kills_over_all_stages(private_server: PrivateServer, tmp_path: Path) -> None:
-    seed = os.environ.get("DOTPEEN_TEST_SEED") or random.randrange(1, 10_000)
+    # Other seeds, which CI does not gamble on: DOTPEEN_TEST_SEED=$RANDOM.
+    seed = os.environ.get("DOTPEEN_TEST_SEED", "9555")
     trial = ordeal(
         private_server,
         tmp_path,

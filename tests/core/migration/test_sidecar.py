@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 
+from acceptance.plant import wait_until
 from dotpeen.migration import Stage
+from dotpeen.migration.events import Waiting
+from dotpeen.migration.plan import REMOVE
 
 from .plant import PART, Plant
 
@@ -54,6 +59,44 @@ def test_keys_that_move_over_each_other_keep_their_uuids(aside: Plant) -> None:
     issued = aside.identities()
     aside.execute("UPDATE part SET id = id - 1")
     assert aside.identities() == {str(int(key) - 1): uuid for key, uuid in issued.items()}
+
+
+def test_rollback_killed_halfway_leaves_no_identity_without_a_row(aside: Plant) -> None:
+    """What the plant does between the drop of the triggers and the drop of the sidecar, nobody follows."""
+    issued = aside.identities()
+    with aside.runner() as runner:
+        drop = REMOVE[Stage.EXPAND](runner.target(aside.registry.entities["Part"]))[0]
+        assert drop.name == "drop triggers"
+        runner.execute(drop)
+    aside.execute("UPDATE dotpeen.entity SET stage = NULL")
+    aside.execute("DELETE FROM part WHERE id <= 5")
+    aside.execute("UPDATE part SET id = id + 1000, number = 'moved' || id WHERE id IN (10, 11)")
+    aside.execute("INSERT INTO part VALUES (301, 'P301')")
+    aside.up()
+    assert aside.failed() == {}
+    gone = [1, 2, 3, 4, 5, 10, 11]
+    assert aside.issued() == {issued[str(key)]: (str(key), False) for key in gone}
+    kept = {str(n) for n in range(1, 301) if n not in gone}
+    now = aside.identities()
+    assert {key: now[key] for key in kept} == {key: issued[key] for key in kept}
+    assert now.keys() == kept | {"1010", "1011", "301"}
+
+
+def test_orphans_are_retired_only_when_writers_that_met_them_have_ended(aside: Plant) -> None:
+    """A key inserted again while its old identity still stands finds it there, and must not stay without one."""
+    aside.execute("ALTER TABLE part DISABLE TRIGGER zz_dotpeen_retire")
+    aside.execute("DELETE FROM part WHERE id = 7")
+    aside.execute("ALTER TABLE part ENABLE ALWAYS TRIGGER zz_dotpeen_retire")
+    with aside.connect() as writer, ThreadPoolExecutor(1) as pool:
+        writer.execute("INSERT INTO part VALUES (7, 'again')")
+        waits: list[str | None] = []
+        again = pool.submit(
+            aside.up, notify=lambda event: waits.append(event.reason) if isinstance(event, Waiting) else None
+        )
+        wait_until(lambda: any("waiting for writers" in (reason or "") for reason in waits), "it waits")
+        writer.commit()
+        assert [check.name for check in again.result(60) if check.outcome == "failed"] == []
+    assert "7" in aside.identities()
 
 
 def test_key_used_again_gets_a_fresh_uuid(aside: Plant) -> None:

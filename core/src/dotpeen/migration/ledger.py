@@ -107,6 +107,29 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
     return total
 
 
+def retire_orphans(connection: Connection, target: Target) -> int:
+    """Retire identities in the sidecar whose record is gone; returns how many.
+
+    They are left by what happened while the triggers were away (a rollback that was killed between dropping them and
+    dropping the sidecar) and by partitions that were dropped or truncated, which fires no trigger.
+    """
+    names = EntitySql(target)
+    return _in_short_transactions(
+        connection,
+        sql.SQL(
+            "WITH gone AS (DELETE FROM {sidecar} AS i WHERE i.entity = {entity} AND NOT EXISTS"
+            " (SELECT FROM {table} AS t WHERE {key} = i.key) RETURNING i.entity, i.key, i.uuid)"
+            " INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, false FROM gone"
+            " ON CONFLICT (entity, uuid) DO UPDATE SET current = false"
+        ).format(
+            sidecar=names.sidecar,
+            entity=literal(target.entity.name),
+            table=names.table,
+            key=names.key("t"),
+        ),
+    )
+
+
 def retire_unmatched(target: Target) -> sql.Composed:
     """Retire what the ledger holds for keys that have another UUID by now, or whose record is gone.
 

@@ -33,6 +33,13 @@ SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), a.backe
  ORDER BY a.xact_start
 """
 
+_WRITERS = """
+SELECT DISTINCT l.virtualtransaction, l.pid FROM pg_catalog.pg_locks AS l
+ WHERE l.locktype = 'relation' AND l.relation = ANY (%s::oid[]) AND l.granted AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+   AND l.pid <> pg_catalog.pg_backend_pid()
+"""
+
 
 @dataclass(frozen=True)
 class LockTimes:
@@ -158,6 +165,20 @@ def run_locked(
             )
             time.sleep(pause)
             delay = min(delay * 2, _LONGEST_DELAY)
+
+
+def wait_for_writers(
+    connection: Connection, oids: Sequence[int], *, tell: Callable[[str | None], None]
+) -> None:
+    """Wait until every transaction that has written to these tables up to now has ended; takes no lock itself."""
+    writers = {row[0] for row in connection.execute(_WRITERS, [list(oids)]).fetchall()}
+    while writers and (rows := connection.execute(_WRITERS, [list(oids)]).fetchall()):
+        still = {virtual: pid for virtual, pid in rows if virtual in writers}
+        writers &= still.keys()
+        if writers:
+            tell(f"waiting for writers to end: pid {', '.join(str(pid) for pid in still.values())}")
+            time.sleep(_LOOK_EVERY)
+    tell(None)
 
 
 def run_alone(

@@ -13,7 +13,7 @@ from dotpeen.database import Catalog, Connection, connect, read_catalog
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import DotpeenError, PreflightError
 from dotpeen.hooks import VerificationCheck
-from dotpeen.migration import backfill, journal, state
+from dotpeen.migration import backfill, journal, ledger, state
 from dotpeen.migration.events import (
     Event,
     Noticed,
@@ -25,7 +25,7 @@ from dotpeen.migration.events import (
     Waiting,
     ignore,
 )
-from dotpeen.migration.locks import BlockerWatch, LockTimes, run_alone, run_locked
+from dotpeen.migration.locks import BlockerWatch, LockTimes, run_alone, run_locked, wait_for_writers
 from dotpeen.migration.model import Finding, Lock, Plan, Stage, Step, Target
 from dotpeen.migration.plan import APPLY, make_plan, require_sound
 from dotpeen.migration.throttle import Throttle, Window
@@ -207,6 +207,8 @@ class Runner:
                 if target.completed(Stage.BACKFILL) and target.not_null:
                     return
                 started = time.monotonic()
+                if target.sidecar is not None:
+                    self._retire_orphans(target)
                 backfill.prepare(self.connection, target)
                 # Also when it was completed before: a partition attached since may have brought rows without.
                 if backfill.is_finished(self.connection, target) and backfill.finish_pass(
@@ -226,6 +228,25 @@ class Runner:
                 notify=self.notify,
             )
             self.notify(StepFinished(step, time.monotonic() - started))
+
+    def _retire_orphans(self, target: Target) -> None:
+        started = time.monotonic()
+        if not (rows := ledger.retire_orphans(self.connection, target)):
+            return
+        journal.record(
+            self.connection,
+            "retire identities of rows that are gone",
+            entity=target.entity.name,
+            stage=Stage.BACKFILL,
+            rows=rows,
+            seconds=time.monotonic() - started,
+        )
+        # A key inserted again meanwhile met the identity that then went: once committed, the backfill sees the row.
+        wait_for_writers(
+            self.connection,
+            [target.table.oid, *(part.oid for part in target.parts.values())],
+            tell=lambda reason: self.notify(Waiting(target.entity.name, reason)),
+        )
 
     def _finish_backfill(self, entity: Entity) -> None:
         row = self.connection.execute(
