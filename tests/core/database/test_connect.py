@@ -82,6 +82,14 @@ def test_a_role_without_rights_connects_too(database: str) -> None:
             connection.execute(f'DROP ROLE "{role}"')
 
 
+@pytest.mark.parametrize("password", ["s3cret@home", "s3cret/a@b", "a@s3cret/c"])
+def test_a_password_that_splits_the_url_is_refused_unread(password: str) -> None:
+    """libpq takes the rest of it for the host or the database, whose names are in messages."""
+    with pytest.raises(ConfigurationError, match="an `@` too many") as caught:
+        resolve_url(option=f"postgresql://mes:{password}@db/plant")
+    assert "s3cret" not in f"{caught.value}{caught.value.hint}"
+
+
 def test_an_unreachable_server_is_named_without_its_password(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnreachableError) as caught:
         connect(f"postgresql://mes:secret@/mes?host={tmp_path}", purpose="test")

@@ -20,7 +20,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 MINIMUM_VERSION: Final = 140000
 """`server_version_num` of the oldest PostgreSQL supported."""
 
-_SESSION: Final = {
+SESSION: Final = {
     # Keys travel as text (ranges, ledger): one representation, whatever the server's defaults.
     "timezone": "UTC",
     "datestyle": "ISO, YMD",
@@ -84,7 +84,7 @@ def connect(url: str, *, purpose: str, autocommit: bool = True) -> Connection:
         version = connection.info.server_version // 10000
         connection.close()
         raise ConfigurationError(f"{describe(url)} runs PostgreSQL {version}; 14 is the oldest supported")
-    for name, value in _SESSION.items():
+    for name, value in SESSION.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
     for name, value in _WISHED.items():
         try:
@@ -113,12 +113,18 @@ def worker_name() -> str:
 
 def _checked(url: str) -> str:
     try:
-        conninfo.conninfo_to_dict(url)
+        parts = conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
         raise ConfigurationError(
             f"the database URL can't be read: {_without_secrets(error)}",
             hint="it looks like postgresql://user@host:5432/database",
         ) from None
+    if "://" in url and "@" in f"{parts.get('host', '')}{parts.get('dbname', '')}":
+        # The rest of a password would be taken for host and database, and be named in every message.
+        raise ConfigurationError(
+            "the database URL has an `@` too many: one in its password, perhaps",
+            hint="percent-encode the password: `@` is %40, `/` is %2F, `:` is %3A",
+        )
     return url
 
 

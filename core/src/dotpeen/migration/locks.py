@@ -35,7 +35,8 @@ SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), a.backe
 
 _WRITERS = """
 SELECT DISTINCT l.virtualtransaction, l.pid FROM pg_catalog.pg_locks AS l
- WHERE l.locktype = 'relation' AND l.relation = ANY (%s::oid[]) AND l.granted AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+ WHERE l.locktype = 'relation' AND l.relation = ANY (%s::oid[]) AND l.granted
+   AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
    AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
    AND l.pid <> pg_catalog.pg_backend_pid()
 """
