@@ -91,9 +91,9 @@ class Plant:
             name: detail for name, (outcome, detail) in self.verify(*names).items() if outcome == "failed"
         }
 
-    def guard(self, name: str, *, on: bool) -> None:
+    def guard(self, name: str, *, on: bool) -> bool:
         with self.runner(name) as runner:
-            switch_guard(runner, self.registry.entities[name], on=on, reason="a test")
+            return switch_guard(runner, self.registry.entities[name], on=on, reason="a test")
 
     def target(self, name: str) -> Target:
         with self.runner(name) as runner:

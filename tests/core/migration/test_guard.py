@@ -11,6 +11,7 @@ from dotpeen.migration import Stage, journal
 from .plant import Plant
 
 OTHER = "12345678-1234-4234-8234-123456789abc"
+GUARDS = ("zz_dotpeen_guard", "zz_dotpeen_guard_after")
 CHANGES = {
     "another value": f"UPDATE part SET uuid = '{OTHER}' WHERE id = 1",
     "null": "UPDATE part SET uuid = NULL WHERE id = 1",
@@ -101,7 +102,7 @@ def test_guard_off_is_a_journalled_act(migrated: Plant) -> None:
         migrated.execute("UPDATE part SET uuid = gen_random_uuid() WHERE id = 1")
     outcome, detail = migrated.verify()["issued UUIDs are guarded"]
     assert outcome == "note"
-    assert detail.startswith("on; it was turned off 1 times, last at ")
+    assert detail.startswith("on; it was turned off once, last at ")
     with migrated.runner() as runner:
         entries = journal.read(runner.connection, entity="Part")
     switched = [(e.action, e.outcome, e.detail) for e in entries if e.action.startswith("guard")]
@@ -109,6 +110,20 @@ def test_guard_off_is_a_journalled_act(migrated: Plant) -> None:
         ("guard off", "noted", {"reason": "a test"}),
         ("guard on", "noted", {"reason": "a test"}),
     ]
+
+
+def test_guard_that_is_off_already_is_not_turned_off_again(migrated: Plant) -> None:
+    assert [migrated.guard("Part", on=on) for on in (True, False, False, True, True)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    outcome, detail = migrated.verify()["issued UUIDs are guarded"]
+    assert (outcome, detail.split(",")[0]) == ("note", "on; it was turned off once")
+    switched = "SELECT action FROM dotpeen.journal WHERE action LIKE 'guard%' ORDER BY id"
+    assert migrated.execute(switched) == [("guard off",), ("guard on",)]
 
 
 def test_guard_of_what_is_not_migrated_is_refused(parts: Plant) -> None:
@@ -137,11 +152,18 @@ def test_guard_of_a_sidecar(parts: Plant) -> None:
     assert str(parts.identities()["1"]) == OTHER
 
 
-def test_guard_of_partitions(plant: Plant) -> None:
+@pytest.fixture
+def partitioned(plant: Plant) -> Plant:
+    """200 parts in two partitions, not yet migrated."""
     plant.execute("CREATE TABLE part (id int PRIMARY KEY, number text) PARTITION BY RANGE (id)")
     plant.execute("CREATE TABLE part_low PARTITION OF part FOR VALUES FROM (1) TO (100)")
     plant.execute("CREATE TABLE part_high PARTITION OF part DEFAULT")
     plant.execute("INSERT INTO part SELECT n, 'P' || n FROM generate_series(1, 200) AS n")
+    return plant
+
+
+def test_guard_of_partitions(partitioned: Plant) -> None:
+    plant = partitioned
     plant.up()
     before = plant.uuids()
     plant.execute("UPDATE part SET id = 1050 WHERE id = 50")
@@ -153,11 +175,132 @@ def test_guard_of_partitions(plant: Plant) -> None:
     ):
         with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="permanent"):
             plant.execute(statement)
-    plant.execute("ALTER TABLE part_low DISABLE TRIGGER zz_dotpeen_guard")
-    assert plant.failed() == {
-        "issued UUIDs are guarded": "the guard trigger of partition part_low is off: `dotpeen migrate guard on`"
-    }
-    plant.guard("Part", on=True)
-    assert plant.failed() == {}
+    for guard in GUARDS:
+        for partition in ("part_low", "part_high"):
+            plant.execute(f"ALTER TABLE {partition} DISABLE TRIGGER {guard}")
+            told = f"the guard trigger of partition {partition} is off: `dotpeen migrate guard on`"
+            assert plant.failed() == {"issued UUIDs are guarded": told}
+            plant.guard("Part", on=True)
+            assert plant.failed() == {}
     plant.guard("Part", on=False)
     plant.execute(f"UPDATE part SET uuid = '{OTHER}' WHERE id = 1")
+
+
+def spoil(plant: Plant, events: str, *, name: str = "zzz", on: str = "part") -> None:
+    """A trigger of the application that puts another UUID into every row."""
+    plant.execute(
+        "CREATE OR REPLACE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.uuid := gen_random_uuid(); RETURN NEW; END'"
+    )
+    plant.execute(f"CREATE TRIGGER {name} BEFORE {events} ON {on} FOR EACH ROW EXECUTE FUNCTION spoil()")
+
+
+@pytest.mark.parametrize("on", ["part", "part_low"])
+def test_trigger_that_comes_after_the_first_guard_of_a_partition_is_seen_too(
+    partitioned: Plant, on: str
+) -> None:
+    partitioned.up()
+    before = partitioned.uuids()
+    spoil(partitioned, "UPDATE", on=on)
+    for mode in ("origin", "replica"):
+        partitioned.execute(f"SET session_replication_role = {mode}")
+        partitioned.execute(f"ALTER TABLE {on} ENABLE ALWAYS TRIGGER zzz")
+        for table in ("part", "part_low"):
+            with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="is permanent"):
+                partitioned.execute(f"UPDATE {table} SET number = 'new' WHERE id = 1")
+    assert partitioned.uuids() == before
+
+
+def test_trigger_that_comes_before_the_guards_is_seen_when_a_row_moves(partitioned: Plant) -> None:
+    partitioned.up()
+    spoil(partitioned, "UPDATE", name="touch")
+    with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="is permanent"):
+        partitioned.execute("UPDATE part SET id = 1001 WHERE id = 1")
+    assert partitioned.failed() == {}
+    assert partitioned.verify()["issued UUIDs are guarded"] == ("ok", "on, never turned off")
+
+
+@pytest.mark.parametrize(
+    ("events", "on", "remedy"),
+    [
+        (
+            "UPDATE",
+            "part_low",
+            'ALTER TRIGGER "zzz" ON "public"."part_low" RENAME TO …, a name that sorts before zz_dotpeen_guard',
+        ),
+        ("INSERT", "part_high", "make sure that public.spoil leaves uuid alone where it is not null"),
+        ("INSERT OR UPDATE", "part", "make sure that public.spoil leaves uuid alone where it is not null"),
+    ],
+)
+def test_trigger_that_no_guard_can_see_when_a_row_moves_is_named(
+    partitioned: Plant, events: str, on: str, remedy: str
+) -> None:
+    spoil(partitioned, events, on=on)
+    changes = (
+        f"{on}: trigger zzz (public.spoil) could change the UUID of a row that moves to another partition"
+    )
+    (finding,) = [finding for finding in partitioned.plan().findings if finding.subject == "moved rows"]
+    assert (finding.level, finding.message, finding.hint) == (
+        "warning",
+        f"{changes}, unseen by the guard",
+        remedy,
+    )
+    partitioned.execute(f"ALTER TABLE {on} DISABLE TRIGGER zzz")
+    partitioned.up()
+    partitioned.execute(f"ALTER TABLE {on} ENABLE TRIGGER zzz")
+    assert partitioned.verify()["issued UUIDs are guarded"] == ("note", f"on; {changes}: {remedy}")
+    # That is what is meant: were it caught, the note would be needless.
+    before = partitioned.uuids()
+    partitioned.execute("UPDATE part SET id = 1001 WHERE id = 1")
+    assert partitioned.uuids()[1001] != before[1]
+
+
+HARMLESS = {
+    "stamps": "NEW.number := upper(NEW.number); RETURN NEW;",
+    "refuses": "IF NEW.id < 0 THEN RETURN NULL; END IF; RETURN new;",
+}
+SUSPECT = {
+    "by name": "NEW.UUID := gen_random_uuid(); RETURN NEW;",
+    "whole row": "NEW := jsonb_populate_record(NEW, '{\"u\": 1}'); RETURN NEW;",
+    "dynamic": "EXECUTE 'SELECT $1' INTO NEW USING NEW; RETURN NEW;",
+    "another row": "DECLARE r part; BEGIN r := NEW; RETURN r; END;",
+    "an expression": "RETURN (SELECT p FROM part AS p LIMIT 1);",
+}
+
+
+@pytest.mark.parametrize("body", [*HARMLESS, *SUSPECT])
+def test_trigger_that_can_not_reach_the_uuid_is_not_named(partitioned: Plant, body: str) -> None:
+    source = HARMLESS.get(body) or SUSPECT[body]
+    partitioned.execute(f"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {source} END $$")
+    partitioned.execute("CREATE TRIGGER zzz BEFORE INSERT ON part FOR EACH ROW EXECUTE FUNCTION f()")
+    named = [finding for finding in partitioned.plan().findings if finding.subject == "moved rows"]
+    assert len(named) == (body in SUSPECT)
+
+
+def test_second_guard_comes_to_what_was_migrated_with_one(partitioned: Plant) -> None:
+    partitioned.up()
+    complete = partitioned.schema()
+    partitioned.execute("DROP TRIGGER zz_dotpeen_guard_after ON part")
+    assert partitioned.failed() == {
+        "issued UUIDs are guarded": "the guard trigger zz_dotpeen_guard_after is missing: `dotpeen migrate up`"
+    }
+    # The one that is there can be switched meanwhile.
+    assert partitioned.guard("Part", on=False)
+    assert partitioned.guard("Part", on=True)
+    (step,) = [step for step in partitioned.plan().pending if step.stage is not Stage.VERIFY]
+    assert (step.stage, step.name) == (Stage.EXPAND, "guard after trigger")
+    assert [check for check in partitioned.up() if check.outcome == "failed"] == []
+    assert partitioned.schema() == complete
+    assert partitioned.plan().pending == ()
+
+
+def test_partition_that_comes_later_has_both_guards(partitioned: Plant) -> None:
+    partitioned.up()
+    partitioned.execute("ALTER TABLE part DETACH PARTITION part_low")
+    assert partitioned.execute("SELECT tgname FROM pg_trigger WHERE tgrelid = 'part_low'::regclass") == []
+    partitioned.execute("ALTER TABLE part ATTACH PARTITION part_low FOR VALUES FROM (1) TO (100)")
+    assert partitioned.execute(
+        "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'part_low'::regclass"
+        " AND tgname LIKE '%guard%' ORDER BY 1"
+    ) == [(guard, "A") for guard in GUARDS]
+    assert partitioned.failed() == {}

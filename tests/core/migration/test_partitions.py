@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from dotpeen.migration import Stage
+from dotpeen.errors import DotpeenError
+from dotpeen.migration import Stage, ledger
 
 from .plant import PART, Plant
 
@@ -213,3 +216,90 @@ def test_rows_that_move_between_partitions_keep_their_uuid(plant: Plant) -> None
         assert values(plant, storage) == moved
         assert plant.failed() == {}
         plant.down()
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, plant: Plant, *statements: str) -> None:
+    """While rolling back: run these once, after UUIDs were copied and before their column goes."""
+    copy = ledger.copy_column
+    waiting = list(statements)
+
+    def copy_column(*arguments: Any) -> int:
+        rows = copy(*arguments)
+        while waiting:
+            plant.execute(waiting.pop(0))
+        return rows
+
+    monkeypatch.setattr(ledger, "copy_column", copy_column)
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "gone"),
+    [
+        ("range", "part_1", "id < 100"),
+        ("range", "part", "true"),
+        ("two levels", "part_a", "plant = 'a'"),
+        ("two levels", "part_a_2", "plant = 'a' AND id >= 200"),
+    ],
+)
+def test_partition_that_is_truncated_while_rolled_back(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, kind: str, table: str, gone: str
+) -> None:
+    build(plant, kind, "column")
+    before = plant.schema()
+    plant.up()
+    issued = plant.uuids()
+    lost = {uuid for (uuid,) in plant.execute(f"SELECT uuid FROM part WHERE {gone}")}
+    plant.execute("CREATE TABLE copy AS TABLE part")
+    plant.execute("ALTER TABLE copy DROP COLUMN uuid")
+    meanwhile(monkeypatch, plant, f"TRUNCATE {table}")
+    assert plant.down() == {"Part": 300}
+    assert {uuid for uuid, (_, current) in plant.issued().items() if not current} == lost
+    # The same keys again: other records.
+    plant.execute(f"INSERT INTO part SELECT * FROM copy WHERE {gone}")
+    plant.execute("DROP TABLE copy")
+    assert plant.schema() == before
+    plant.up()
+    assert {key: uuid for key, uuid in plant.uuids().items() if uuid in issued.values()} == {
+        key: uuid for key, uuid in issued.items() if uuid not in lost
+    }
+    assert plant.failed() == {}
+
+
+def test_partition_that_comes_while_rolled_back_keeps_its_uuids_too(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(plant, "range", "column")
+    plant.up()
+    plant.execute("ALTER TABLE part DETACH PARTITION part_rest")
+    plant.execute("CREATE TABLE part_4 (LIKE part INCLUDING ALL)")
+    plant.execute("INSERT INTO part_4 SELECT n, 'P' || n FROM generate_series(2000, 2100) AS n")
+    issued = plant.uuids() | plant.uuids("part_4")
+    meanwhile(monkeypatch, plant, "ALTER TABLE part ATTACH PARTITION part_4 FOR VALUES FROM (2000) TO (3000)")
+    assert plant.down() == {"Part": len(issued)}
+    plant.up()
+    assert plant.uuids() == issued
+
+
+def test_partition_that_is_detached_while_rolled_back_keeps_nothing_of_ours(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(plant, "range", "column")
+    plant.up()
+    meanwhile(monkeypatch, plant, "ALTER TABLE part DETACH PARTITION part_rest")
+    assert plant.down() == {"Part": 300}
+    assert plant.schema()["triggers"] == []
+    assert plant.execute("SELECT proname FROM pg_proc WHERE proname ~ '_Part$'") == []
+
+
+def test_rollback_of_partitions_that_is_given_up_leaves_no_trace(plant: Plant) -> None:
+    build(plant, "two levels", "column")
+    plant.up()
+    complete = plant.schema()
+    plant.execute("CREATE VIEW labels AS SELECT id, uuid FROM part")
+    with pytest.raises(DotpeenError, match="labels"):
+        plant.down()
+    assert complete["triggers"] != plant.schema()["triggers"]
+    plant.execute("DROP VIEW labels")
+    plant.up()
+    assert plant.schema() == complete
+    assert plant.execute("SELECT proname FROM pg_proc WHERE proname ~ '^(capture|emptied)_'") == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
 
 from dotpeen.errors import DotpeenError, IssuedUuidError
-from dotpeen.migration import Stage
+from dotpeen.migration import Stage, ledger
 
 from .plant import PART, Plant
 
@@ -18,6 +20,33 @@ def migrated(parts: Plant) -> Plant:
     """300 parts with their UUIDs."""
     parts.up()
     return parts
+
+
+Meanwhile = Callable[..., None]
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """`meanwhile(work)`: the plant does this once, after UUIDs were copied and before their column goes.
+
+    With `copied=False` it does it after the triggers are there and before anything is copied.
+    """
+
+    def arrange(work: Callable[[], object], *, copied: bool = True) -> None:
+        copy = ledger.copy_column
+        waiting = [work]
+
+        def copy_column(*arguments: Any) -> int:
+            if not copied and waiting:
+                waiting.pop()()
+            rows = copy(*arguments)
+            if waiting:
+                waiting.pop()()
+            return rows
+
+        monkeypatch.setattr(ledger, "copy_column", copy_column)
+
+    return arrange
 
 
 def test_issued_uuid_survives_rollback(parts: Plant) -> None:
@@ -134,6 +163,99 @@ def test_deleted_records_uuid_is_never_given_to_another(migrated: Plant) -> None
     assert now[1] == second[1]
     assert now[2] not in first.values()
     assert migrated.failed() == {}
+
+
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("mode", ["origin", "replica"])
+def test_truncated_records_uuid_is_never_given_to_another(
+    migrated: Plant, meanwhile: Meanwhile, *, copied: bool, mode: str
+) -> None:
+    issued = migrated.uuids()
+    before = migrated.schema()
+    migrated.execute(f"SET session_replication_role = {mode}")
+    meanwhile(lambda: migrated.execute("TRUNCATE part"), copied=copied)
+    assert migrated.down() == {"Part": 300}
+    assert migrated.issued() == {uuid: (str(key), False) for key, uuid in issued.items()}
+    migrated.execute("INSERT INTO part SELECT n, 'Q' || n FROM generate_series(1, 300) AS n")
+    migrated.up()
+    assert set(migrated.uuids().values()).isdisjoint(issued.values())
+    assert migrated.failed() == {}
+    assert migrated.schema() == before
+
+
+def test_record_that_takes_a_truncated_key_at_once_keeps_its_own_uuid(
+    migrated: Plant, meanwhile: Meanwhile
+) -> None:
+    issued, new = migrated.uuids(), {}
+
+    def work() -> None:
+        migrated.execute("TRUNCATE part")
+        migrated.execute("INSERT INTO part VALUES (1, 'another')")
+        new.update(migrated.uuids())
+
+    meanwhile(work)
+    assert migrated.down() == {"Part": 301}
+    kept = migrated.issued()
+    assert [kept[issued[1]], kept[new[1]]] == [("1", False), ("1", True)]
+    migrated.up()
+    assert migrated.uuids() == new
+
+
+def test_truncate_that_is_taken_back_changes_nothing(migrated: Plant, meanwhile: Meanwhile) -> None:
+    issued = migrated.uuids()
+
+    def work() -> None:
+        with migrated.connect() as other:
+            other.execute("TRUNCATE part")
+            other.rollback()
+
+    meanwhile(work)
+    migrated.down()
+    assert migrated.issued() == {uuid: (str(key), True) for key, uuid in issued.items()}
+
+
+def test_role_that_may_only_truncate_still_can(migrated: Plant, meanwhile: Meanwhile) -> None:
+    role = f"cleaner_{migrated.connection.info.dbname}"
+    migrated.execute(f"CREATE ROLE {role}")
+    migrated.execute(f"GRANT TRUNCATE ON part TO {role}")
+
+    def work() -> None:
+        migrated.execute(f"SET ROLE {role}")
+        migrated.execute("TRUNCATE part")
+        migrated.execute("RESET ROLE")
+
+    try:
+        meanwhile(work)
+        assert migrated.down() == {"Part": 300}
+        assert {current for _, current in migrated.issued().values()} == {False}
+    finally:
+        migrated.execute(f"DROP OWNED BY {role}")
+        migrated.execute(f"DROP ROLE {role}")
+
+
+def test_no_value_in_the_column_keeps_the_plant_from_truncating(parts: Plant, meanwhile: Meanwhile) -> None:
+    parts.declare(PART.replace("'uuid' }", "'uuid', type = 'text' }"))
+    parts.up(to=Stage.EXPAND)
+    twin = "6f7a3cf0-7a0e-4f6c-8f7e-7c1f5c1d0b1a"
+    parts.execute(f"INSERT INTO part VALUES (301, 'a', '{twin}'), (302, 'b', '{twin}')")
+    parts.execute("INSERT INTO part VALUES (303, 'c', 'none at all')")
+    meanwhile(lambda: parts.execute("TRUNCATE part"), copied=False)
+    assert parts.down() == {"Part": 1}
+    ((uuid, (_, current)),) = parts.issued().items()
+    assert (str(uuid), current) == (twin, False)
+
+
+@pytest.mark.parametrize("gone", ["DELETE FROM part", "TRUNCATE part"])
+def test_record_that_goes_before_it_was_restored_leaves_its_uuid_to_nobody(
+    migrated: Plant, meanwhile: Meanwhile, gone: str
+) -> None:
+    issued = migrated.uuids()
+    migrated.down()
+    migrated.up(to=Stage.EXPAND)
+    assert set(migrated.uuids().values()) == {None}
+    meanwhile(lambda: migrated.execute(gone))
+    migrated.down()
+    assert migrated.issued() == {uuid: (str(key), False) for key, uuid in issued.items()}
 
 
 def test_keys_that_changed_hands_are_kept_right(migrated: Plant) -> None:

@@ -1,26 +1,38 @@
 """The ledger `dotpeen.issued`: before a column or sidecar goes, every UUID in it is written here, and none is missed.
 
-A trigger captures what changes meanwhile; batches copy what is there. Migrating again gives every record its UUID back.
+Triggers capture what changes meanwhile; batches copy what is there. Migrating again gives every record its UUID back.
 """
 
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import psycopg
 from psycopg import sql
 
 from dotpeen.database import Connection
 from dotpeen.errors import IssuedUuidError
+from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration import ranges
 from dotpeen.migration.events import Notify, Progressed
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.ranges import Key
-from dotpeen.migration.sql import CAPTURE_TRIGGER, DEFINER, EntitySql, literal, render, table_identifier
+from dotpeen.migration.sql import (
+    CAPTURE_TRIGGER,
+    DEFINER,
+    EMPTIED_TRIGGER,
+    EntitySql,
+    literal,
+    render,
+    table_identifier,
+)
 from dotpeen.registry import TableName
 
 BATCH_ROWS = 5000
+FUNCTIONS: Final = ("capture", "emptied")
+"""Purposes of the trigger functions that are there while UUIDs are copied."""
 _ROW_LOCK_TIMEOUT = "300ms"
 
 _COLLISIONS = (
@@ -32,33 +44,84 @@ _COLLISIONS = (
 
 
 def capture(target: Target) -> list[Step]:
-    """Steps after which every new, changed or deleted row's UUID goes to the ledger at once."""
+    """Steps after which the UUID of every new, changed, deleted or truncated row goes to the ledger at once."""
     names = EntitySql(target)
-    present = any(trigger.name == CAPTURE_TRIGGER for trigger in target.table.triggers)
-    trigger = sql.SQL(
-        "CREATE TRIGGER {} AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
-    ).format(sql.Identifier(CAPTURE_TRIGGER), names.table, names.function("capture"))
-    enable = sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(
-        names.table, sql.Identifier(CAPTURE_TRIGGER)
-    )
+    tables = {target.table.name: target.table, **target.parts}
+    there = {(name, trigger.name) for name, table in tables.items() for trigger in table.triggers}
+    missing: list[sql.Composed] = []
+    if (target.table.name, CAPTURE_TRIGGER) not in there:
+        missing += capture_trigger(names)
+    for leaf in target.table.leaves:
+        if (leaf, EMPTIED_TRIGGER) not in there:
+            missing += emptied_trigger(names, leaf)
     return [
         Step(
             target.entity.name,
             Stage.EXPAND,
-            "capture function",
+            "capture functions",
             target.table.name,
-            render(_function(names), names.closed("capture")),
+            render(*functions(names)),
+            done=names.has_function("capture", _captured(names))
+            and names.has_function("emptied", _emptied(names)),
         ),
         Step(
             target.entity.name,
             Stage.EXPAND,
-            "capture trigger",
+            "capture triggers",
             target.table.name,
-            render(trigger, enable),
+            render(*missing),
             lock=Lock.SHARE_ROW_EXCLUSIVE,
-            done=present,
+            done=not missing,
         ),
     ]
+
+
+def functions(names: EntitySql) -> list[sql.Composed]:
+    """The trigger functions that keep what changes, callable by nobody else's triggers."""
+    return [_captured(names), _emptied(names), *(names.closed(purpose) for purpose in FUNCTIONS)]
+
+
+def capture_trigger(names: EntitySql) -> list[sql.Composed]:
+    """Keep the UUID of each row that is written or deleted, on every partition."""
+    trigger = sql.SQL(
+        "CREATE TRIGGER {} AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
+    ).format(sql.Identifier(CAPTURE_TRIGGER), names.table, names.function("capture"))
+    return [trigger, _always(names.table, CAPTURE_TRIGGER)]
+
+
+def emptied_trigger(names: EntitySql, leaf: TableName) -> list[sql.Composed]:
+    """Keep the UUIDs of a table that is truncated, while they can still be read.
+
+    On each table that holds rows: TRUNCATE of a partitioned table fires these too, TRUNCATE of a partition only these.
+    """
+    table = table_identifier(leaf)
+    trigger = sql.SQL(
+        "CREATE OR REPLACE TRIGGER {} BEFORE TRUNCATE ON {} FOR EACH STATEMENT EXECUTE FUNCTION {}()"
+    ).format(sql.Identifier(EMPTIED_TRIGGER), table, names.function("emptied"))
+    return [trigger, _always(table, EMPTIED_TRIGGER)]
+
+
+def require_all_captured(names: EntitySql) -> sql.Composed:
+    """Refuse to go on, under the lock, when a partition came whose UUIDs nobody has copied."""
+    return sql.SQL(
+        "DO $dotpeen$\nDECLARE\n  missed text;\nBEGIN\n"
+        "  SELECT pg_catalog.string_agg(p.relid::text, ', ') INTO missed\n"
+        "    FROM pg_catalog.pg_partition_tree({table}::pg_catalog.regclass) AS p\n"
+        "   WHERE p.isleaf AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS t\n"
+        "                                   WHERE t.tgrelid = p.relid AND t.tgname = {trigger})\n"
+        "     AND EXISTS (SELECT FROM pg_catalog.pg_attribute AS a\n"
+        "                  WHERE a.attrelid = p.relid AND a.attname = {column} AND NOT a.attisdropped);\n"
+        "  IF missed IS NOT NULL THEN\n"
+        "    RAISE EXCEPTION '%: the UUIDs of a partition that is new were not kept: %', {entity}, missed\n"
+        "      USING ERRCODE = 'object_not_in_prerequisite_state',\n"
+        "            HINT = 'Run dotpeen migrate down, or export the script again.';\n"
+        "  END IF;\nEND\n$dotpeen$"
+    ).format(
+        table=literal(names.table.as_string()),
+        trigger=literal(EMPTIED_TRIGGER),
+        column=literal(names.target.entity.uuid.column),
+        entity=literal(names.target.entity.name),
+    )
 
 
 def copy_column(connection: Connection, target: Target, notify: Notify) -> int:
@@ -209,11 +272,16 @@ def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key 
         ) from None
 
 
-def _function(names: EntitySql) -> sql.Composed:
+def _always(table: sql.Identifier, trigger: str) -> sql.Composed:
+    return sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(table, sql.Identifier(trigger))
+
+
+def _captured(names: EntitySql) -> sql.Composed:
     return sql.SQL(
         "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {definer} AS $dotpeen$\n"
         "BEGIN\n"
         "  IF TG_OP = 'DELETE' THEN\n"
+        "    UPDATE dotpeen.issued SET current = false WHERE entity = {entity} AND key = {old_key} AND current;\n"
         "    INSERT INTO dotpeen.issued (entity, key, uuid, current)\n"
         "      SELECT {entity}, {old_key}, OLD.{column}::uuid, false WHERE OLD.{column} IS NOT NULL\n"
         "      ON CONFLICT (entity, uuid) DO UPDATE SET current = false;\n"
@@ -241,4 +309,39 @@ def _function(names: EntitySql) -> sql.Composed:
         column=names.column,
         old_key=names.key("old"),
         new_key=names.key("new"),
+    )
+
+
+def _emptied(names: EntitySql) -> sql.Composed:
+    # A key used again after a TRUNCATE is another record. No error may stop the plant's TRUNCATE: a UUID that stands
+    # in two rows is kept once, a text that is none is left out.
+    parts = {
+        "entity": literal(names.target.entity.name),
+        "key": names.key("t"),
+        "column": names.column,
+        "form": literal(CANONICAL_UUID_SQL),
+    }
+    retire = "UPDATE dotpeen.issued AS l SET current = false FROM "
+    retired = sql.SQL(" AS t WHERE l.entity = {entity} AND l.current AND l.key = {key}").format(**parts)
+    keep = sql.SQL(
+        "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT {entity}, {key}, t.{column}::uuid, false FROM "
+    ).format(**parts)
+    kept = sql.SQL(" AS t WHERE t.{column}::text ~ {form} ON CONFLICT (entity, uuid) DO NOTHING").format(
+        **parts
+    )
+    return sql.SQL(
+        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {definer} AS $dotpeen$\n"
+        "BEGIN\n"
+        "  EXECUTE {retire} || TG_RELID::pg_catalog.regclass || {retired};\n"
+        "  EXECUTE {keep} || TG_RELID::pg_catalog.regclass || {kept};\n"
+        "  RETURN NULL;\n"
+        "END\n$dotpeen$"
+    ).format(
+        function=names.function("emptied"),
+        definer=DEFINER,
+        retire=literal(retire),
+        **{
+            name: literal(part.as_string())
+            for name, part in {"retired": retired, "keep": keep, "kept": kept}.items()
+        },
     )

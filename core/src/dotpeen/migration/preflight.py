@@ -12,7 +12,7 @@ from dotpeen.database.schema import is_installed
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.model import Finding, Stage, Target
 from dotpeen.migration.preflight_server import published, server, space
-from dotpeen.migration.sql import EntitySql, table_identifier
+from dotpeen.migration.sql import GUARD_TRIGGER, EntitySql, table_identifier
 from dotpeen.migration.stages.index import unique_columns
 from dotpeen.registry import TableName
 
@@ -34,6 +34,7 @@ def preflight(connection: Connection, catalog: Catalog, targets: dict[str, Targe
         findings += _prepared_statements(target)
         findings += published(connection, target)
         findings += _triggers(target)
+        findings += _unseen_changes(connection, target)
         findings += _rules(connection, target)
         findings += _unchecked_rows(connection, target)
     findings += space(connection, targets)
@@ -204,6 +205,72 @@ def _triggers(target: Target) -> Iterator[Finding]:
                 "make it skip updates of the UUID alone (CREATE TRIGGER … WHEN), or expect its work"
                 f" {target.table.estimated_rows:,} times",
             )
+
+
+_UNSEEN = """
+SELECT n.nspname::text, c.relname::text, t.tgname::text, t.tgfoid::pg_catalog.regproc::text, (t.tgtype & 4) = 4
+  FROM pg_catalog.pg_trigger AS t
+  JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+  JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+ WHERE t.tgrelid = ANY (%(tables)s::oid[]) AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgenabled <> 'D'
+   AND (t.tgtype & 1) = 1 AND (t.tgtype & 2) = 2 AND NOT pg_catalog.starts_with(t.tgname::text, 'zz_dotpeen_')
+   AND ((t.tgtype & 4) = 4 OR ((t.tgtype & 16) = 16 AND t.tgname > %(guard)s))
+   AND NOT (l.lanname = 'plpgsql' AND pg_catalog.strpos(lower(p.prosrc), lower(%(column)s)) = 0
+            AND pg_catalog.regexp_replace(p.prosrc, '\\mreturn\\s+new\\s*;|\\mnew\\s*\\.', '', 'gi')
+                !~* '\\mnew\\M|\\mreturn\\M(?!\\s+(old|null)\\s*;)')
+ ORDER BY t.tgrelid <> %(table)s::oid, 1, 2, 3
+"""
+"""Triggers that write a row after the BEFORE guard has seen it. A function in PL/pgSQL that neither names the column
+nor deals with the new row as a whole can't change its UUID."""
+
+
+def unseen_changes(connection: Connection, target: Target) -> list[tuple[str, str]]:
+    """Name triggers that could change the UUID of a row while it moves to another partition, each with its remedy.
+
+    The move is a DELETE and an INSERT to PostgreSQL: no AFTER UPDATE trigger fires, and no trigger sees both rows. So
+    what a BEFORE trigger does after our own can't be noticed.
+    """
+    names = EntitySql(target)
+    if len(names.guards) == 1:
+        return []
+    table = target.table
+    rows = connection.execute(
+        _UNSEEN,
+        {
+            "table": table.oid,
+            "tables": [table.oid, *(part.oid for part in target.parts.values())],
+            "guard": GUARD_TRIGGER,
+            "column": target.entity.uuid.column,
+        },
+    ).fetchall()
+    found = []
+    for schema, relation, trigger, function, on_insert in rows:
+        on = TableName(schema, relation)
+        rename = sql.SQL("ALTER TRIGGER {} ON {} RENAME TO …, a name that sorts before {}").format(
+            sql.Identifier(trigger), table_identifier(on), sql.SQL(GUARD_TRIGGER)
+        )
+        found.append(
+            (
+                f"{on}: trigger {trigger} ({function})",
+                f"make sure that {function} leaves {target.entity.uuid.column} alone where it is not null"
+                if on_insert
+                else rename.as_string(),
+            )
+        )
+    return found
+
+
+def _unseen_changes(connection: Connection, target: Target) -> Iterator[Finding]:
+    for trigger, remedy in unseen_changes(connection, target):
+        yield Finding(
+            "warning",
+            target.entity.name,
+            "moved rows",
+            f"{trigger} could change the UUID of a row that moves to another partition, unseen by the guard",
+            remedy,
+        )
 
 
 def _rules(connection: Connection, target: Target) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from dotpeen.migration.locks import run_locked
 from dotpeen.migration.model import Lock, Stage, Target
 from dotpeen.migration.plan import REMOVE
 from dotpeen.migration.runner import Runner
-from dotpeen.migration.sql import GUARD_TRIGGER, EntitySql
+from dotpeen.migration.sql import EntitySql
 from dotpeen.migration.throttle import WORKER_PURPOSE
 from dotpeen.registry import Entity
 
@@ -45,17 +45,26 @@ def down(runner: Runner, *, to: Stage | None = None) -> dict[str, int | None]:
     return kept
 
 
-def switch_guard(runner: Runner, entity: Entity, *, on: bool, reason: str) -> None:
-    """Turn the guard of an entity's UUIDs on or off; the journal keeps who, when and why."""
+def switch_guard(runner: Runner, entity: Entity, *, on: bool, reason: str) -> bool:
+    """Turn the guard of an entity's UUIDs on or off; the journal keeps who, when and why.
+
+    Returns whether it was the other way before; else nothing is done and nothing journalled.
+    """
     target = runner.target(entity)
+    names = EntitySql(target)
     sidecar = entity.uuid.storage == "sidecar"
     table = target.sidecar if sidecar else target.table
-    if table is None or not any(trigger.name == GUARD_TRIGGER for trigger in table.triggers):
+    guards = [trigger.name for trigger in table.triggers if trigger.name in names.guards] if table else []
+    if table is None or not guards:
         raise ConfigurationError(f"{entity.name} has no guard yet", hint="it comes with `dotpeen migrate up`")
-    statement = sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
-        EntitySql(target).sidecar if sidecar else EntitySql(target).table,
-        sql.SQL("ENABLE ALWAYS" if on else "DISABLE"),
-        sql.Identifier(GUARD_TRIGGER),
+    tables = (table, *(() if sidecar else target.parts.values()))
+    states = {trigger.enabled for one in tables for trigger in one.triggers if trigger.name in guards}
+    if states == {"A" if on else "D"}:
+        return False
+    change = sql.SQL("ENABLE ALWAYS TRIGGER {}" if on else "DISABLE TRIGGER {}")
+    statement = sql.SQL("ALTER TABLE {} {}").format(
+        names.sidecar if sidecar else names.table,
+        sql.SQL(", ").join(change.format(sql.Identifier(guard)) for guard in guards),
     )
 
     def work(connection: psycopg.Connection[tuple[object, ...]]) -> None:
@@ -79,11 +88,11 @@ def switch_guard(runner: Runner, entity: Entity, *, on: bool, reason: str) -> No
         watch=runner.watch,
         tell=lambda reason: None,
     )
+    return True
 
 
 def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
     connection = runner.connection
-    target = runner.target(entity)
     if stage is Stage.VERIFY:
         connection.execute("UPDATE dotpeen.entity SET verified_at = NULL WHERE name = %s", [entity.name])
     elif stage is Stage.BACKFILL:
@@ -92,10 +101,7 @@ def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
             connection.execute("DELETE FROM dotpeen.backfill WHERE entity = %s", [entity.name])
             connection.execute("DELETE FROM dotpeen.worker WHERE entity = %s", [entity.name])
     elif stage is Stage.EXPAND:
-        _keep_issued(runner, target)
-        # From here on the column may be gone, and rightly so.
-        state.set_stage(connection, entity.name, None)
-        _run(runner, entity, stage)
+        _take_away(runner, entity)
         state.forget(connection, entity.name)
         runner.notify(StageCompleted(entity.name, stage))
         return
@@ -104,6 +110,22 @@ def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
     previous = list(Stage)[stage.position - 1]
     state.set_stage(connection, entity.name, previous)
     runner.notify(StageCompleted(entity.name, stage))
+
+
+def _take_away(runner: Runner, entity: Entity) -> None:
+    """Keep every UUID, then drop what Dotpeen made."""
+    while True:
+        _keep_issued(runner, runner.target(entity))
+        # From here on the column may be gone, and rightly so.
+        state.set_stage(runner.connection, entity.name, None)
+        try:
+            _run(runner, entity, Stage.EXPAND)
+        except psycopg.errors.ObjectNotInPrerequisiteState:
+            # A partition came while the others were copied: its UUIDs are to be kept too.
+            if all(step.done for step in ledger.capture(runner.target(entity))):
+                raise
+        else:
+            return
 
 
 def _run(runner: Runner, entity: Entity, stage: Stage) -> None:

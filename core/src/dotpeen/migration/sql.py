@@ -9,12 +9,15 @@ from typing import Final
 
 from psycopg import sql
 
+from dotpeen.database.keys import column_text, key_expression
 from dotpeen.migration.model import Target
 from dotpeen.registry import TableName
 
 FILL_TRIGGER: Final = "zz_dotpeen_fill"
 GUARD_TRIGGER: Final = "zz_dotpeen_guard"
+AFTER_GUARD_TRIGGER: Final = "zz_dotpeen_guard_after"
 CAPTURE_TRIGGER: Final = "zz_dotpeen_capture"
+EMPTIED_TRIGGER: Final = "zz_dotpeen_emptied"
 CARRY_TRIGGER: Final = "zz_dotpeen_carry"
 """Triggers of one kind fire in alphabetical order: `zz_` sees what the application's own triggers made of a row."""
 SIDECAR_TRIGGERS: Final = (
@@ -98,6 +101,16 @@ class EntitySql:
         return sql.Identifier(SCHEMA, self.function_name(purpose))
 
     @property
+    def guards(self) -> tuple[str, ...]:
+        """The guard triggers; the last one fires after the update, whatever other triggers are called.
+
+        A row that an update moves to another partition fires no AFTER UPDATE trigger: there a BEFORE one looks too.
+        """
+        if self.target.table.kind == "partitioned" and self.target.entity.uuid.storage == "column":
+            return (GUARD_TRIGGER, AFTER_GUARD_TRIGGER)
+        return (GUARD_TRIGGER,)
+
+    @property
     def index_name(self) -> str:
         """`<table>_<column>_key`, the name PostgreSQL and Prisma both give a unique constraint."""
         return self.index_name_for(self.target.table.name.name)
@@ -164,17 +177,9 @@ def entity_namespace(target: Target) -> object:
     return uuid5(target.namespace, target.entity.name)
 
 
-def key_expression(alias: str, columns: Sequence[str], types: dict[str, str]) -> sql.Composed:
-    """One column: its text. Several: a JSON array of their texts."""
-    texts = [_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
-    if len(texts) == 1:
-        return sql.Composed([texts[0]])
-    return sql.SQL("pg_catalog.jsonb_build_array({})::text").format(sql.SQL(", ").join(texts))
-
-
 def business_name(alias: str, columns: Sequence[str], types: dict[str, str]) -> sql.Composable:
     """The business identifier as one text; parts of a composite one are joined by `:`, `%` and `:` escaped."""
-    texts = [_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
+    texts = [column_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
     if len(texts) == 1:
         return texts[0]
     escaped = [
@@ -184,26 +189,6 @@ def business_name(alias: str, columns: Sequence[str], types: dict[str, str]) -> 
         for text in texts
     ]
     return sql.SQL("({})").format(sql.SQL(" || ':' || ").join(escaped))
-
-
-def _text(column: sql.Composable, type_name: str) -> sql.Composable:
-    # A date's text depends on the session's DateStyle and TimeZone; keys must not.
-    if type_name.startswith("timestamp") and type_name.endswith("with time zone"):
-        return _dated(sql.SQL("({} AT TIME ZONE 'UTC')").format(column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-    if type_name.startswith("timestamp"):
-        return _dated(column, 'YYYY-MM-DD"T"HH24:MI:SS.US')
-    if type_name == "date":
-        return _dated(column, "YYYY-MM-DD")
-    if type_name == "bytea":
-        return sql.SQL("pg_catalog.encode({}, 'hex')").format(column)
-    return sql.SQL("{}::text").format(column)
-
-
-def _dated(moment: sql.Composable, form: str) -> sql.Composed:
-    # to_char gives NULL for infinity, which is how temporal keys write "until further notice".
-    return sql.SQL("coalesce(pg_catalog.to_char({moment}, {form}), {moment}::text)").format(
-        moment=moment, form=sql.Literal(form)
-    )
 
 
 def shorten_pair(table: str, column: str, suffix: str) -> str:

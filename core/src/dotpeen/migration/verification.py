@@ -16,8 +16,9 @@ from dotpeen.hooks import VerificationCheck
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Target
+from dotpeen.migration.preflight import unseen_changes
 from dotpeen.migration.ranges import unit_text
-from dotpeen.migration.sql import FILL_TRIGGER, GUARD_TRIGGER, SIDECAR_TRIGGERS, EntitySql, literal
+from dotpeen.migration.sql import FILL_TRIGGER, SIDECAR_TRIGGERS, EntitySql, literal
 from dotpeen.migration.stages import enforce, index
 
 LOOKUPS = 100
@@ -255,24 +256,28 @@ def _new_rows(target: Target) -> Result:
 
 def _guard(connection: Connection, target: Target) -> Result:
     table = target.sidecar if target.entity.uuid.storage == "sidecar" else target.table
-    guards = [trigger for trigger in table.triggers if trigger.name == GUARD_TRIGGER] if table else []
-    if not guards:
-        return "failed", "the guard trigger is missing"
-    if guards[0].enabled != "A":
-        return "failed", "the guard trigger is off: `dotpeen migrate guard on`"
-    for name, part in target.parts.items() if table is target.table else ():
-        if not any(trigger.name == GUARD_TRIGGER and trigger.enabled == "A" for trigger in part.triggers):
-            return "failed", f"the guard trigger of partition {name} is off: `dotpeen migrate guard on`"
+    guards = EntitySql(target).guards
+    for guard in guards:
+        states = [trigger.enabled for trigger in table.triggers if trigger.name == guard] if table else []
+        if not states:
+            return "failed", f"the guard trigger {guard} is missing: `dotpeen migrate up`"
+        if states != ["A"]:
+            return "failed", "the guard trigger is off: `dotpeen migrate guard on`"
+        for name, part in target.parts.items() if table is target.table else ():
+            if not any(trigger.name == guard and trigger.enabled == "A" for trigger in part.triggers):
+                return "failed", f"the guard trigger of partition {name} is off: `dotpeen migrate guard on`"
+    notes = [
+        f"{trigger} could change the UUID of a row that moves to another partition: {remedy}"
+        for trigger, remedy in unseen_changes(connection, target)
+    ]
     row = connection.execute(
         "SELECT count(*), max(at) FROM dotpeen.journal WHERE entity = %s AND action = 'guard off'",
         [target.entity.name],
     ).fetchone()
     if row and row[0]:
-        return (
-            "note",
-            f"on; it was turned off {row[0]} times, last at {row[1]:%Y-%m-%d %H:%M:%S} (see the journal)",
-        )
-    return "ok", "on, never turned off"
+        times = "once" if row[0] == 1 else f"{row[0]} times"
+        notes.insert(0, f"it was turned off {times}, last at {row[1]:%Y-%m-%d %H:%M:%S} (see the journal)")
+    return ("note", "; ".join(["on", *notes])) if notes else ("ok", "on, never turned off")
 
 
 def _enforced(target: Target) -> Result:

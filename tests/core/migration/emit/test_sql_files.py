@@ -83,6 +83,97 @@ def test_undo_takes_back_what_the_engine_did(
         assert _shapes(connection) == before
 
 
+def test_undo_keeps_what_is_truncated_while_it_runs(export: Any, psql: Any, uuids: Any, plant: str) -> None:
+    up, undo = export("sql", "-o", "out")
+    psql(up)
+    issued = uuids()
+    text = undo.read_text(encoding="utf-8")
+    for entity, table in (("Part", 'public."Part"'), ("Result", "public.result_2024")):
+        # Between the copy and the drop of the column.
+        marker = f"-- {entity}: drop NOT NULL\n"
+        assert text.count(marker) == 1
+        text = text.replace(marker, f"TRUNCATE {table};\n{marker}")
+    undo.write_text(text, encoding="utf-8")
+    psql(undo)
+    with psycopg.connect(plant) as connection:
+        ledger = connection.execute(
+            "SELECT entity, key, uuid::text, current FROM dotpeen.issued WHERE entity IN ('Part', 'Result')"
+        ).fetchall()
+        assert {uuid for _, _, uuid, _ in ledger} == {
+            u for entity, _, u in issued if entity in ("Part", "Result")
+        }
+        current = {entity for entity, _, _, current in ledger if current}
+        assert current == {"Result"}
+        kept = {uuid for _, _, uuid, current in ledger if current}
+        connection.execute(
+            "INSERT INTO \"Part\" SELECT 'c' || i, 'Q-' || i FROM generate_series(1, 4000) AS i"
+        )
+    psql(up)
+    now = {uuid for entity, _, uuid in uuids() if entity in ("Part", "Result")}
+    assert now & {uuid for _, _, uuid in issued} == kept
+
+
+def test_undo_made_before_a_partition_came_takes_nothing_of_it(
+    export: Any, psql: Any, uuids: Any, verified: Any, plant: str
+) -> None:
+    up, undo = export("sql", "-o", "out", "--entity", "Result")
+    psql(up)
+    with psycopg.connect(plant) as connection:
+        connection.execute(
+            "CREATE TABLE result_2026 PARTITION OF result FOR VALUES FROM ('2026-01-01') TO (MAXVALUE)"
+        )
+        connection.execute(
+            "INSERT INTO result SELECT i, '2026-01-01', i FROM generate_series(5000, 5010) AS i"
+        )
+        before = connection.execute('SELECT id, "persistentUuid" FROM result ORDER BY id').fetchall()
+    failed = psql(undo, expected=3)
+    assert "the UUIDs of a partition that is new were not kept: public.result_2026" in failed.stderr
+    with psycopg.connect(plant) as connection:
+        assert connection.execute('SELECT id, "persistentUuid" FROM result ORDER BY id').fetchall() == before
+    _, undo = export("sql", "-o", "again", "--entity", "Result")
+    psql(undo)
+    up, _ = export("sql", "-o", "and_again", "--entity", "Result")
+    psql(up)
+    with psycopg.connect(plant) as connection:
+        assert connection.execute('SELECT id, "persistentUuid" FROM result ORDER BY id').fetchall() == before
+
+
+def test_undo_of_what_was_only_begun_leaves_nothing(export: Any, psql: Any, plant: str) -> None:
+    with connect(plant, purpose="test") as connection:
+        before = _shapes(connection)
+    up, undo = export("sql", "-o", "out")
+    psql(up)
+    psql(undo)
+    begun, undo = export("sql", "-o", "begun", "--to", "expand")
+    psql(begun)
+    psql(undo)
+    with connect(plant, purpose="test") as connection:
+        assert _shapes(connection) == before
+        functions = "SELECT proname FROM pg_proc WHERE proname ~ '^(fill|carry|capture|emptied)_'"
+        assert connection.execute(functions).fetchall() == []
+
+
+def test_script_gives_a_partitioned_table_both_guards(export: Any, psql: Any, plant: str) -> None:
+    up, _ = export("sql", "-o", "out", "--entity", "Result", "--entity", "Part")
+    psql(up)
+    guards = (
+        "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgname ~ 'guard' AND tgenabled = 'A'"
+        " AND tgrelid::regclass::text !~ 'dotpeen' ORDER BY 1, 2"
+    )
+    both = ("zz_dotpeen_guard", "zz_dotpeen_guard_after")
+    with psycopg.connect(plant, autocommit=True) as connection:
+        made = connection.execute(guards).fetchall()
+        assert made == [
+            ('"Part"', "zz_dotpeen_guard"),
+            *((table, name) for table in ("result", "result_2024", "result_2025") for name in both),
+        ]
+        connection.execute("DROP TRIGGER zz_dotpeen_guard_after ON result")
+        # What was migrated with one guard alone gets the other from a script made now.
+        up, _ = export("sql", "-o", "second", "--entity", "Result")
+        psql(up)
+        assert connection.execute(guards).fetchall() == made
+
+
 def test_a_killed_run_goes_on_where_it_was(
     export: Any, psql: Any, uuids: Any, verified: Any, plant: str
 ) -> None:

@@ -29,13 +29,16 @@ from dotpeen.migration.ledger import retire_gone, retire_unmatched
 from dotpeen.migration.model import Lock, Stage, Target
 from dotpeen.migration.sql import (
     CAPTURE_TRIGGER,
+    CARRY_TRIGGER,
+    EMPTIED_TRIGGER,
     FILL_TRIGGER,
-    GUARD_TRIGGER,
     SIDECAR_TRIGGERS,
     EntitySql,
     literal,
+    render,
     table_identifier,
 )
+from dotpeen.migration.stages.expand import drop_function
 from dotpeen.registry import MigrationSettings, TableName
 
 
@@ -62,13 +65,27 @@ def _column(target: Target) -> list[Block]:
     names, table, entity = EntitySql(target), target.table.name, target.entity
     column = guards.column_present(table, entity.uuid.column)
     made = f"{_registered(target, 'column')} AND {column}"
-    function, trigger = ledger.capture(target)
+    emptied = [guards.trigger_present(leaf, EMPTIED_TRIGGER) for leaf in target.table.leaves]
     blocks = [
+        Block(
+            f"{entity.name}: functions that keep what changes",
+            render(*ledger.functions(names)),
+            ("Lock: none",),
+            f"SELECT {made}",
+            transaction=True,
+        ),
         _locked(
             target,
             "what changes from now on is kept at once",
-            (*function.sql, *trigger.sql),
+            render(*ledger.capture_trigger(names)),
             f"{made} AND NOT {guards.trigger_present(table, CAPTURE_TRIGGER)}",
+            Lock.SHARE_ROW_EXCLUSIVE,
+        ),
+        _locked(
+            target,
+            "what is truncated from now on is kept at once",
+            render(*(part for leaf in target.table.leaves for part in ledger.emptied_trigger(names, leaf))),
+            f"{made} AND NOT ({' AND '.join(emptied) or 'true'})",
             Lock.SHARE_ROW_EXCLUSIVE,
         ),
         Block(
@@ -90,12 +107,17 @@ def _column(target: Target) -> list[Block]:
     blocks += _index(target)
     triggers = tuple(
         composed("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(name), names.table)
-        for name in (FILL_TRIGGER, GUARD_TRIGGER, CAPTURE_TRIGGER)
+        for name in (FILL_TRIGGER, *names.guards, CARRY_TRIGGER, CAPTURE_TRIGGER)
+    )
+    triggers += tuple(
+        composed("DROP TRIGGER IF EXISTS {} ON {}", sql.Identifier(EMPTIED_TRIGGER), table_identifier(leaf))
+        for leaf in target.table.leaves
     )
     drop = composed("ALTER TABLE {} DROP COLUMN IF EXISTS {}", names.table, names.column)
-    blocks.append(
-        _locked(target, "drop triggers and column", (*triggers, drop), _registered(target, "column"))
-    )
+    gone = (*triggers, drop)
+    if target.table.kind == "partitioned":
+        gone = (ledger.require_all_captured(names).as_string(), *gone)
+    blocks.append(_locked(target, "drop triggers and column", gone, _registered(target, "column")))
     kept = f"NOT ({_registered(target, 'column')})"
     blocks.append(_locked(target, "drop triggers, keep the column, which was there before", triggers, kept))
     if names.default is not None:
@@ -203,10 +225,8 @@ def _index(target: Target) -> list[Block]:
 
 def _forgotten(target: Target) -> Block:
     names, name = EntitySql(target), literal(target.entity.name)
-    purposes = ("fill", "capture", "issue", "rekey", "retire", "truncate")
-    functions = tuple(
-        composed("DROP FUNCTION IF EXISTS {}()", names.function(purpose)) for purpose in purposes
-    )
+    purposes = ("fill", "carry", *ledger.FUNCTIONS, "issue", "rekey", "retire", "truncate")
+    functions = render(*(drop_function(names, purpose) for purpose in purposes))
     rows = tuple(
         composed("DELETE FROM dotpeen.{} WHERE {} = {}", sql.Identifier(table), sql.Identifier(column), name)
         for table, column in (("backfill", "entity"), ("worker", "entity"), ("entity", "name"))

@@ -10,7 +10,6 @@ from dotpeen.migration.emit.script import composed, raw
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.sql import (
     FILL_TRIGGER,
-    GUARD_TRIGGER,
     SIDECAR_TRIGGERS,
     EntitySql,
     literal,
@@ -76,7 +75,7 @@ def _expanded(step: Step, target: Target, names: EntitySql) -> str | None:
     if step.lock is not Lock.NONE:
         if target.entity.uuid.storage == "sidecar":
             return " AND ".join(trigger_present(step.table, name) for name in SIDECAR_TRIGGERS)
-        triggers = [trigger_present(step.table, name) for name in (FILL_TRIGGER, GUARD_TRIGGER)]
+        triggers = [trigger_present(step.table, name) for name in (FILL_TRIGGER, *names.guards)]
         return " AND ".join([column_present(step.table, target.entity.uuid.column), *triggers])
     if all(statement.startswith("DROP FUNCTION IF EXISTS") for statement in step.sql):
         return None

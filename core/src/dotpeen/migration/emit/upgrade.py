@@ -30,7 +30,7 @@ from dotpeen.migration.emit.script import (
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Lock, Plan, Stage, Step, Target
 from dotpeen.migration.ranges import Range
-from dotpeen.migration.sql import GUARD_TRIGGER, EntitySql, literal
+from dotpeen.migration.sql import EntitySql, literal
 from dotpeen.migration.stages.index import unique_columns
 from dotpeen.registry import MigrationSettings, TableName
 
@@ -61,7 +61,7 @@ def verification_query(target: Target) -> str:
     source = names.sidecar if sidecar else names.table
     guarded_table = TableName("dotpeen", names.sidecar_name) if sidecar else table
     index = f"{names.sidecar_name}_uuid_key" if sidecar else names.index_name
-    enforced = [guards.trigger_present(guarded_table, GUARD_TRIGGER)]
+    enforced = [guards.trigger_present(guarded_table, guard) for guard in names.guards]
     if not sidecar:
         enforced.append(guards.not_null(target))
     adopted = not sidecar and any(i.covers_exactly([entity.uuid.column]) for i in target.table.indexes)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from dotpeen.database import Trigger
+from dotpeen.database import Table, Trigger
+from dotpeen.migration import ledger
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.sql import (
     CAPTURE_TRIGGER,
     CARRY_TRIGGER,
     DEFINER,
+    EMPTIED_TRIGGER,
     FILL_TRIGGER,
-    GUARD_TRIGGER,
     SIDECAR_TRIGGERS,
     EntitySql,
     literal,
     render,
+    table_identifier,
 )
 from dotpeen.migration.stages import sidecar
 
@@ -31,7 +33,7 @@ def apply(target: Target) -> list[Step]:
     names = EntitySql(target)
     table, uuid = target.table, target.entity.uuid
     functions = {"fill": fill_function(names)}
-    wanted = {FILL_TRIGGER: fill_trigger(names), GUARD_TRIGGER: guard_trigger(names)}
+    wanted = {FILL_TRIGGER: fill_trigger(names)} | {name: guard_trigger(names, name) for name in names.guards}
     if target.restore and not target.completed(Stage.BACKFILL):
         functions["carry"] = carry_function(names)
         wanted[CARRY_TRIGGER] = carry_trigger(names)
@@ -66,15 +68,17 @@ def apply(target: Target) -> list[Step]:
             )
         what.append("default")
     triggers = {trigger.name: trigger for trigger in table.triggers}
-    if CAPTURE_TRIGGER in triggers:
+    given_up = [drop_trigger(names, CAPTURE_TRIGGER)] if CAPTURE_TRIGGER in triggers else []
+    given_up += _drop_emptied(target)
+    if given_up:
         # A rollback that was given up.
-        statements.append(drop_trigger(names, CAPTURE_TRIGGER))
-        what.append("no capture trigger")
+        statements += given_up
+        what.append("no capture triggers")
     for trigger_name, create in wanted.items():
         if trigger_name not in triggers:
             statements += [create, always(names, trigger_name)]
             undo.append(drop_trigger(names, trigger_name))
-            what.append(trigger_name.removeprefix("zz_dotpeen_") + " trigger")
+            what.append(trigger_name.removeprefix("zz_dotpeen_").replace("_", " ") + " trigger")
     main_step = Step(
         entity=target.entity.name,
         stage=Stage.EXPAND,
@@ -86,14 +90,15 @@ def apply(target: Target) -> list[Step]:
         done=not statements,
     )
     steps = [function_step, main_step]
-    if names.function_name("capture") in target.functions:
+    leftover = [p for p in ledger.FUNCTIONS if names.function_name(p) in target.functions]
+    if leftover:
         steps.append(
             Step(
                 entity=target.entity.name,
                 stage=Stage.EXPAND,
-                name="drop the capture function of a rollback that was given up",
+                name="drop the capture functions of a rollback that was given up",
                 table=table.name,
-                sql=render(drop_function(names, "capture")),
+                sql=render(*(drop_function(names, purpose) for purpose in leftover)),
             )
         )
     return steps
@@ -106,9 +111,11 @@ def remove(target: Target) -> list[Step]:
     names = EntitySql(target)
     table, uuid = target.table, target.entity.uuid
     column = table.columns.get(uuid.column)
-    statements: list[sql.Composable] = [
-        drop_trigger(names, trigger.name) for trigger in table.triggers if _ours(trigger)
-    ]
+    statements: list[sql.Composable] = []
+    if column is not None and target.created_column and table.kind == "partitioned":
+        statements.append(ledger.require_all_captured(names))
+    statements += _drop_emptied(target)
+    statements += [drop_trigger(names, trigger.name) for trigger in table.triggers if _ours(trigger)]
     if column is not None and target.created_column:
         statements.append(sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(names.table, names.column))
     elif (
@@ -135,7 +142,7 @@ def remove(target: Target) -> list[Step]:
     ]
     leftover = [
         purpose
-        for purpose in ("fill", "capture", "carry")
+        for purpose in ("fill", "carry", *ledger.FUNCTIONS)
         if names.function_name(purpose) in target.functions
     ]
     if leftover:
@@ -149,11 +156,6 @@ def remove(target: Target) -> list[Step]:
             )
         )
     return steps
-
-
-def guard_present(target: Target) -> bool:
-    """Whether the guard trigger is there and fires in every session."""
-    return any(trigger.name == GUARD_TRIGGER and trigger.enabled == "A" for trigger in target.table.triggers)
 
 
 def fill_function(names: EntitySql) -> sql.Composed:
@@ -177,19 +179,19 @@ def fill_trigger(names: EntitySql) -> sql.Composed:
     )
 
 
-def guard_trigger(names: EntitySql) -> sql.Composed:
+def guard_trigger(names: EntitySql, trigger: str) -> sql.Composed:
     """Refuse every change of an issued UUID, also one made by another trigger (hence no `UPDATE OF`).
 
-    An AFTER trigger costs other updates no WAL (a BEFORE one 56 bytes a row: it locks the row version first). A row
-    that an update moves to another partition fires only BEFORE UPDATE triggers.
+    An AFTER trigger costs other updates no WAL (a BEFORE one 56 bytes a row: it locks the row version first), and sees
+    what every BEFORE trigger made of the row. See `EntitySql.guards` for why partitioned tables have both.
     """
-    when = "BEFORE" if names.target.table.kind == "partitioned" else "AFTER"
+    when = "AFTER" if trigger == names.guards[-1] else "BEFORE"
     return sql.SQL(
         "CREATE TRIGGER {trigger} {when} UPDATE ON {table} FOR EACH ROW "
         "WHEN (OLD.{column} IS NOT NULL AND NEW.{column} IS DISTINCT FROM OLD.{column}) "
         "EXECUTE FUNCTION dotpeen.refuse_uuid_change({entity}, {column_name})"
     ).format(
-        trigger=sql.Identifier(GUARD_TRIGGER),
+        trigger=sql.Identifier(trigger),
         when=sql.SQL(when),
         table=names.table,
         column=names.column,
@@ -244,8 +246,23 @@ def drop_trigger(names: EntitySql, trigger: str) -> sql.Composed:
 
 def drop_function(names: EntitySql, purpose: str) -> sql.Composed:
     """Drop a trigger function of ours."""
-    return sql.SQL("DROP FUNCTION IF EXISTS {}()").format(names.function(purpose))
+    # A partition that was detached during a rollback took its own trigger along.
+    cascade = sql.SQL(" CASCADE" if purpose == "emptied" else "")
+    return sql.SQL("DROP FUNCTION IF EXISTS {}(){}").format(names.function(purpose), cascade)
+
+
+def _drop_emptied(target: Target) -> list[sql.Composed]:
+    """Statement triggers are not inherited: each table that holds rows has its own."""
+    return [
+        sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(EMPTIED_TRIGGER), table_identifier(table.name))
+        for table in (target.table, *target.parts.values())
+        if _has_trigger(table, EMPTIED_TRIGGER)
+    ]
+
+
+def _has_trigger(table: Table, name: str) -> bool:
+    return any(trigger.name == name for trigger in table.triggers)
 
 
 def _ours(trigger: Trigger) -> bool:
-    return trigger.name.startswith("zz_dotpeen_") and trigger.name not in SIDECAR_TRIGGERS
+    return trigger.name.startswith("zz_dotpeen_") and trigger.name not in (*SIDECAR_TRIGGERS, EMPTIED_TRIGGER)
