@@ -184,34 +184,35 @@ def down_command(
 
 
 @app.command("pause")
-def pause(context: typer.Context) -> None:
+def pause(context: typer.Context, as_json: JsonOption = False) -> None:
     """Let all backfill workers, on every machine, stand still after their batch."""
     with current(context).connect("control") as connection:
         _require_schema(connection)
         throttle.pause(connection, journal.actor())
         journal.record(connection, "pause", outcome="noted")
-    current(context).err.print("Paused. Go on with: dotpeen migrate resume")
+    _said(context, "Paused. Go on with: dotpeen migrate resume", {"paused": True}, as_json=as_json)
 
 
 @app.command("resume")
-def resume(context: typer.Context) -> None:
+def resume(context: typer.Context, as_json: JsonOption = False) -> None:
     """Let paused workers go on."""
     with current(context).connect("control") as connection:
         _require_schema(connection)
         was_paused = throttle.resume(connection)
         if was_paused:
             journal.record(connection, "resume", outcome="noted")
-    current(context).err.print("Resumed." if was_paused else "Nothing was paused.")
+    message = "Resumed." if was_paused else "Nothing was paused."
+    _said(context, message, {"paused": False, "was_paused": was_paused}, as_json=as_json)
 
 
 @app.command("stop")
-def stop(context: typer.Context) -> None:
+def stop(context: typer.Context, as_json: JsonOption = False) -> None:
     """Let all backfill workers, on every machine, end after their batch; `migrate up` goes on from there."""
     with current(context).connect("control") as connection:
         _require_schema(connection)
         throttle.stop(connection, journal.actor())
         journal.record(connection, "stop", outcome="noted")
-    current(context).err.print("Asked to stop. Go on with: dotpeen migrate up")
+    _said(context, "Asked to stop. Go on with: dotpeen migrate up", {"stopped": True}, as_json=as_json)
 
 
 @app.command("guard")
@@ -221,6 +222,7 @@ def guard(
     entity: Annotated[str, typer.Argument(metavar="ENTITY", help="Whose UUIDs.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; goes into the journal.")],
     yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn the guard that keeps issued UUIDs from changing off, and on again. The journal keeps who, when and why."""
     shared = current(context)
@@ -235,8 +237,9 @@ def guard(
         )
     with Runner(shared.url, shared.registry, (chosen,)) as runner:
         _require_installed(runner)
-        switch_guard(runner, chosen, on=switch == "on", reason=reason)
-    shared.err.print(f"The guard of {chosen.name} is {switch}.")
+        changed = switch_guard(runner, chosen, on=switch == "on", reason=reason)
+    message = f"The guard of {chosen.name} {'is' if changed else 'was already'} {switch}."
+    _said(context, message, {"entity": chosen.name, "guard": switch, "changed": changed}, as_json=as_json)
 
 
 @app.command("journal")
@@ -255,10 +258,20 @@ def journal_command(
     with shared.connect("journal") as connection:
         _require_schema(connection)
         entries = journal.read(connection, entity=entity, limit=limit)
+    if entity is not None and not entries:
+        # An entity of former days may still have its history; one that never was is a slip of the pen.
+        shared.registry.select(names=(entity,))
     if as_json:
         shared.print_json(entries)
     else:
-        shared.out.print(output.journal_table(entries))
+        # In a file or a pipe a line is an entry.
+        shared.out.print(output.journal_table(entries), width=None if shared.out.is_terminal else 400)
+
+
+def _said(context: typer.Context, message: str, document: dict[str, Any], *, as_json: bool) -> None:
+    current(context).err.print(message)
+    if as_json:
+        current(context).print_json(document)
 
 
 def _require_installed(runner: Runner) -> None:
