@@ -35,21 +35,22 @@ class Reading:
 
 def read(server: Server, connection: Connection) -> Reading:
     """Read every gauge now; statistics of sessions that still run are at most a second behind."""
-    values = _cpu(server.postmaster) | _statistics(server, connection)
+    values = cpu(server.postmaster) | _statistics(server, connection)
     values["heap_bytes"], values["index_bytes"] = sizes(connection)
     return Reading(values)
 
 
-def _cpu(postmaster: int) -> dict[str, float]:
+def cpu(postmaster: int) -> dict[str, float]:
+    """CPU seconds so far: of the server, of this process and its ended children, of the whole machine."""
     seconds: defaultdict[str, float] = defaultdict(float)
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds["cpu_client"] = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
     # The postmaster counts what its ended children used.
-    used, ended = _times(postmaster)
+    used, ended = times(postmaster)
     total = used + ended
     for pid in _children(postmaster):
         try:
-            spent = sum(_times(pid))
+            spent = sum(times(pid))
             title = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0", 1)[0].decode(errors="replace")
         except OSError:
             continue
@@ -70,7 +71,8 @@ def _cpu(postmaster: int) -> dict[str, float]:
     return dict(seconds)
 
 
-def _times(pid: int) -> tuple[float, float]:
+def times(pid: int) -> tuple[float, float]:
+    """CPU seconds of a process, and of those of its children that have ended."""
     fields = (
         Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     )

@@ -105,13 +105,17 @@ _CHUNK: Final = 250_000
 class Server:
     """A PostgreSQL server of its own, on a Unix socket in a temporary directory."""
 
-    def __init__(self, folder: Path, url: str, version: int) -> None:
+    def __init__(self, folder: Path, port: int, version: int) -> None:
         self.folder = folder
-        self.base = url
+        self.port = port
         self.version = version
 
     def url(self, database: str = "postgres") -> str:
-        return f"postgresql://postgres@/{database}?host={self.folder}"
+        return f"postgresql://postgres@/{database}?host={self.folder}&port={self.port}"
+
+    def tcp_url(self, database: str) -> str:
+        """For clients that know no sockets; the server must have been started with `listen_addresses`."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     @property
     def postmaster(self) -> int:
@@ -179,9 +183,10 @@ def server(binaries: Path | None, parent: Path | None, settings: dict[str, str])
         execute(
             "pg_ctl", "-w", "-D", str(data), "-l", str(data / "log"), "-o", f"-k {data} {options}", "start"
         )
-        with psycopg.connect(f"postgresql://postgres@/postgres?host={data}") as connection:
+        port = int(settings.get("port", "5432"))
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={data}&port={port}") as connection:
             version = connection.info.server_version
-        yield Server(data, f"postgresql://postgres@/postgres?host={data}", version)
+        yield Server(data, port, version)
     finally:
         with suppress(subprocess.CalledProcessError):
             execute("pg_ctl", "-w", "-D", str(data), "-m", "immediate", "stop")
