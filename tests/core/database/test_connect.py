@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dotpeen.database import connect, embedded, resolve_url
+from dotpeen.database import connect, resolve_url
 from dotpeen.database.connect import describe
 from dotpeen.errors import ConfigurationError, DatabaseUnreachableError
 
@@ -109,26 +109,3 @@ def test_an_unreachable_server_is_named_without_its_password(tmp_path: Path) -> 
 )
 def test_describe(url: str, description: str) -> None:
     assert describe(url) == description
-
-
-def test_the_embedded_server_starts_stops_and_starts_again(tmp_path: Path) -> None:
-    data = tmp_path / "site" / "postgres"
-    assert not embedded.stop(data)
-    try:
-        url = resolve_url(data_dir=data)
-        with psycopg.connect(url) as connection:
-            connection.execute("CREATE TABLE kept (id int)")
-        assert embedded.running(data)
-        assert resolve_url(data_dir=data) == url
-        assert embedded.stop(data)
-        assert not embedded.running(data)
-        with psycopg.connect(resolve_url(data_dir=data)) as connection:
-            assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
-    finally:
-        embedded.stop(data)
-
-
-def test_the_embedded_server_brings_its_programs() -> None:
-    assert embedded.program("psql").exists()
-    with pytest.raises(ConfigurationError, match="no program 'pg_nothing'"):
-        embedded.program("pg_nothing")

