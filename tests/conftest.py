@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_RUN] = Run(Path(worker["dotpeen_run"]), binaries)
         return
     config.stash[_RUN] = Run.create(binaries)
+    if sys.dont_write_bytecode:
+        config.stash[_RUN].keep_bytecode()
     config.stash[_GUARD] = config.stash[_RUN].start_guard()
 
 

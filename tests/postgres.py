@@ -49,6 +49,14 @@ class Run:
         with InterProcessLock(self.folder / name):
             yield
 
+    def keep_bytecode(self) -> None:
+        """Have the processes of this run compile every module once, in its folder, instead of each by itself.
+
+        Importing the command line takes 1.6 s of a core without bytecode, 0.9 s with it; a run starts it often.
+        """
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(self.folder / "bytecode")
+
     def server_url(self) -> str:
         """Return the URL of the run's server; the first caller starts it."""
         known = self.folder / "url"
