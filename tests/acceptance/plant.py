@@ -514,7 +514,7 @@ def fingerprint(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-def wait_until(happened: Callable[[], object], what: str, seconds: float = 60) -> None:
+def wait_until(happened: Callable[[], object], what: str, seconds: float = 200) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

@@ -86,7 +86,7 @@ class Site:
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code and what was said, without a traceback."""
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert "Traceback" not in stderr
     return process.returncode, stderr
 
