@@ -1,7 +1,7 @@
 """Start the command line many times: every run a process of its own, forked from one that has imported it.
 
-A crash loop starts it a hundred times; importing takes longer than what is tested. What a forked process does
-is what a fresh one does: nothing but imports happened before the fork.
+A crash loop starts it a hundred times, the tests of what it exports some fifty; importing takes longer than what is
+tested. What a forked process does is what a fresh one does: nothing but imports happened before the fork.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -36,9 +37,21 @@ class Command:
         return int(code.read_text()) if code.exists() else None
 
     @property
+    def stdout(self) -> str:
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self._output.with_suffix(".err").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
     def text(self) -> str:
         """Standard output and standard error."""
-        return self._output.read_text(encoding="utf-8", errors="replace")
+        return self.stdout + self.stderr
 
     def send(self, signum: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -80,12 +93,13 @@ class Zygote:
             command.send(signal.SIGKILL)
         self._process.communicate()
 
-    def start(self, *arguments: str) -> Command:
-        """Start `dotpeen OPTIONS ARGUMENTS`."""
+    def start(self, *arguments: str | Path, cwd: Path | None = None) -> Command:
+        """Start `dotpeen OPTIONS ARGUMENTS`, in this folder or the zygote's."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         output = self._folder / f"command-{len(self._commands)}.out"
-        self._process.stdin.write(json.dumps([str(output), *self._options, *arguments]) + "\n")
+        request = [str(output), str(cwd or self._folder), *self._options, *map(str, arguments)]
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         command = Command(int(self._process.stdout.readline()), output)
         self._commands.append(command)
@@ -97,9 +111,10 @@ def _serve() -> None:
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits: a finished command is gone at once
     while line := sys.stdin.readline():
-        output, *arguments = json.loads(line)
+        output, folder, *arguments = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            os.chdir(folder)
             _become(Path(output), arguments, main)
         print(pid, flush=True)
 
@@ -108,9 +123,12 @@ def _become(output: Path, arguments: list[str], main: object) -> None:
     code = 99
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((nothing, 0), (descriptor, 1), (descriptor, 2)):
+        files = (
+            os.open(os.devnull, os.O_RDONLY),
+            os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            os.open(output.with_suffix(".err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        )
+        for target, source in enumerate(files):
             os.dup2(source, target)
         sys.argv = ["dotpeen", *arguments]
         assert callable(main)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from acceptance.zygote import Command, Zygote
 from dotpeen.database.schema import upgrade
 from dotpeen.migration.events import Event
 
@@ -36,3 +39,28 @@ def parts(plant: Plant) -> Plant:
 def events() -> list[Event]:
     """Hand `events.append` to the engine as `notify`."""
     return []
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as zygote:
+        yield zygote
+
+
+@dataclass(frozen=True)
+class ForkedDotpeen:
+    """Runs the command line in `folder`, in a process that need not import it first."""
+
+    folder: Path
+    zygote: Zygote
+
+    def __call__(self, *arguments: str | Path) -> Command:
+        command = self.zygote.start(*arguments, cwd=self.folder)
+        command.wait(120)
+        return command
+
+
+@pytest.fixture
+def run_dotpeen(tmp_path: Path, zygote: Zygote) -> ForkedDotpeen:
+    """As everywhere, but forked: what the commands make is tested here, not how a process of theirs begins."""
+    return ForkedDotpeen(tmp_path, zygote)
