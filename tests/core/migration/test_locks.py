@@ -49,10 +49,13 @@ def test_lock_is_had_once_it_is_released(parts: Plant, events: list[Event]) -> N
     parts.declare(PART, lock_timeout="100ms", lock_patience="30s")
     with parts.connect() as other:
         other.execute("SELECT count(*) FROM part")
-        timer = threading.Timer(0.8, other.rollback)
-        timer.start()
-        parts.up(to=Stage.EXPAND, notify=events.append)
-        timer.join()
+
+        def notify(event: Event) -> None:
+            events.append(event)
+            if any("attempt 2 gave way" in reason for reason in reasons([event])):
+                other.rollback()
+
+        parts.up(to=Stage.EXPAND, notify=notify)
     attempts, waited, held = parts.execute(
         "SELECT attempts, lock_wait_seconds, lock_held_seconds FROM dotpeen.journal WHERE lock = 'ACCESS EXCLUSIVE'"
     )[0]
@@ -108,10 +111,13 @@ def test_index_build_names_whom_it_waits_for(parts: Plant, events: list[Event]) 
     parts.up(to=Stage.BACKFILL)
     with parts.connect("long report") as other:
         other.execute("INSERT INTO part VALUES (1001, 'uncommitted')")
-        timer = threading.Timer(1.5, other.commit)
-        timer.start()
-        parts.up(notify=events.append)
-        timer.join()
+
+        def notify(event: Event) -> None:
+            events.append(event)
+            if any("application 'long report'" in reason for reason in reasons([event])):
+                other.commit()
+
+        parts.up(notify=notify)
     assert any("application 'long report'" in reason for reason in reasons(events))
     assert parts.failed() == {}
 
