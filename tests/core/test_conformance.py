@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dotpeen.conformance import Finding, conformance
+from dotpeen.conformance import Finding, conformance, overlaps
 from dotpeen.database import Catalog, Column, Index, Partition, Table
 from dotpeen.registry import TableName, parse_registry
 
@@ -305,3 +305,60 @@ def test_errors_come_first() -> None:
         "warning",
         "warning",
     ]
+
+
+@pytest.mark.parametrize("field", ["expose", "filters", "writable"])
+def test_partners_never_see_the_primary_key(field: str) -> None:
+    finding = one(f'{REGISTRY}{field} = ["status", "id"]', PART)
+    assert said(finding) == ("error", field, "id is the primary key: partners never see internal ids")
+    assert finding.hint == "leave it out; the UUID is there without being named, partNumber too"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Status", "Part has no column 'Status'"),
+        ("area", "area is made by the database"),
+        ("persistentUuid", "persistentUuid is the UUID, which never changes"),
+    ],
+)
+def test_what_partners_can_not_write(name: str, message: str) -> None:
+    columns = (
+        column("partNumber"),
+        column("status"),
+        column("area", generated=True),
+        column("persistentUuid", "uuid"),
+    )
+    there = table("Part", *columns, indexes=(unique("partNumber"),))
+    assert said(one(f'{REGISTRY}writable = ["{name}"]', there)) == ("error", "writable", message)
+
+
+def overlapping(business: str, *tables: Table) -> list[tuple[str, str, str]]:
+    registry = parse_registry(
+        f'[entities.Part]\nbusiness_id = {business}\n[entities.Other]\ntable = "nothing"\n'
+    )
+    catalog = Catalog(
+        180004, "plant", "app", superuser=False, may_create_schema=True, tables={t.name: t for t in tables}
+    )
+    return [said(found) for found in overlaps(catalog, registry.select())]
+
+
+def test_warns_where_a_business_identifier_looks_like_a_key() -> None:
+    numbers = table("Part", column("number", "bigint"), column("moment", "date"), column("name"))
+    assert overlapping('"number"', numbers) == [
+        (
+            "warning",
+            "business_id",
+            "number and the primary key id look the same: a lookup by any identifier is refused where"
+            " two records answer",
+        )
+    ]
+    ((level, key, message),) = overlapping('"name"', numbers)
+    assert (level, key) == ("note", "entities")
+    assert message.startswith("Part: the business identifier is free text")
+    assert (
+        overlapping('"moment"', numbers)
+        == overlapping('["number", "name"]', numbers)
+        == overlapping("[]", numbers)
+    )
+    assert overlapping('"id"', numbers) == []

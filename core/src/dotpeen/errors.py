@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+AuthenticationReason: TypeAlias = Literal["missing", "malformed", "unknown", "expired", "revoked"]
+_AUTHENTICATION: Final[dict[AuthenticationReason, str]] = {
+    "missing": "the request has no token",
+    "malformed": "the token is not one of Dotpeen's",
+    "unknown": "the token is unknown",
+    "expired": "the token has expired",
+    "revoked": "the token was revoked",
+}
 
 
 class DotpeenError(Exception):
@@ -87,6 +97,81 @@ class IssuedUuidError(DotpeenError):
     """Something tried to change or lose a UUID that was already issued."""
 
 
+class RecordNotFoundError(DotpeenError):
+    """No record of the entity answers to the identifier. `entity` is empty when every entity was asked."""
+
+    def __init__(self, entity: str, identifier: str) -> None:
+        self.entity = entity
+        self.identifier = identifier
+        super().__init__(f"no {entity or 'record'} {identifier!r}")
+
+
+class AmbiguousIdentifierError(DotpeenError):
+    """Several records answer to one identifier; `candidates` has the field that matched and the UUID of each."""
+
+    def __init__(self, entity: str, identifier: str, candidates: Sequence[tuple[str, str | None]]) -> None:
+        self.entity = entity
+        self.identifier = identifier
+        self.candidates = tuple(candidates)
+        named = ", ".join(
+            f"{uuid or 'a record without a UUID'} by {field}" for field, uuid in self.candidates
+        )
+        super().__init__(
+            f"{identifier!r} names more than one {entity or 'record'}: {named}",
+            hint="ask for one of the UUIDs, or by the field that is meant",
+        )
+
+
+class NotMigratedError(DotpeenError):
+    """An entity has no UUIDs (yet, or any more), so nothing can be asked by one; `reason` says why."""
+
+    def __init__(self, entity: str, reason: str) -> None:
+        self.entity = entity
+        self.reason = reason
+        super().__init__(f"{entity} has no UUIDs to ask by: {reason}", hint="see dotpeen migrate status")
+
+
+class InvalidQueryError(DotpeenError, ValueError):
+    """A parameter of a query is wrong; `parameter` names it."""
+
+    exit_code = 2
+
+    def __init__(self, parameter: str, message: str) -> None:
+        self.parameter = parameter
+        self.reason = message
+        super().__init__(f"{parameter}: {message}" if parameter else message)
+
+
+class InvalidValueError(DotpeenError, ValueError):
+    """A value can't be what a field of a record holds; `field` names it, empty when that isn't known."""
+
+    exit_code = 2
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        self.reason = message
+        super().__init__(f"{field}: {message}" if field else message)
+
+
+class RecordConflictError(DotpeenError):
+    """The database refuses a change because of what it holds already; `fields` are those concerned, if known."""
+
+    def __init__(self, entity: str, fields: Sequence[str], message: str) -> None:
+        self.entity = entity
+        self.fields = tuple(fields)
+        self.reason = message
+        super().__init__(f"{entity}: {message}")
+
+
+class RecordChangedError(DotpeenError):
+    """A record is no longer what the caller had seen when it asked for the change; nothing was changed."""
+
+    def __init__(self, entity: str, identifier: str) -> None:
+        self.entity = entity
+        self.identifier = identifier
+        super().__init__(f"{entity} {identifier!r} was changed in the meantime", hint="read it again")
+
+
 class PluginError(DotpeenError):
     """A plugin failed; names the plugin and the call."""
 
@@ -99,3 +184,27 @@ class UnknownPluginError(PluginError, ConfigurationError):
     """The registry names a plugin that is not installed."""
 
     exit_code = 2
+
+
+class PartnerError(ConfigurationError):
+    """A partner's name, token id, scope or rate limit is wrong; nothing was done."""
+
+
+class PartnerRevokedError(DotpeenError):
+    """A revoked partner was asked to change; it stays as it is, for the audit trail."""
+
+
+class AuthenticationError(DotpeenError):
+    """A request brought no token that holds; `reason` says why. It never carries the token."""
+
+    def __init__(self, reason: AuthenticationReason) -> None:
+        self.reason: AuthenticationReason = reason
+        super().__init__(_AUTHENTICATION[reason])
+
+
+class ScopeError(DotpeenError):
+    """A token holds and doesn't reach this far; `scope` is what would have been needed, or was asked for."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"the token does not allow {scope}", hint="a partner's scopes are set by the site")

@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, current
-from dotpeen.conformance import Finding, conformance
+from dotpeen.conformance import Finding, conformance, overlaps
 from dotpeen.database import Catalog, read_catalog
 from dotpeen.registry import Registry
 
@@ -31,7 +31,7 @@ def check(
     registry = shared.registry
     entities = registry.select(phase=phase, names=tuple(entity or ()))
     catalog = _read(shared, registry)
-    findings = conformance(registry, catalog, entities)
+    findings = [*conformance(registry, catalog, entities), *overlaps(catalog, entities)]
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         shared.print_json(

@@ -2,5 +2,6 @@
 
 from dotpeen.conformance.entities import conformance
 from dotpeen.conformance.finding import Finding, Level
+from dotpeen.conformance.identifiers import overlaps
 
-__all__ = ["Finding", "Level", "conformance"]
+__all__ = ["Finding", "Level", "conformance", "overlaps"]

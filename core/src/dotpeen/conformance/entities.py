@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from dotpeen.conformance.finding import Finding, Level, did_you_mean, finding, listed, quoted
+from dotpeen.conformance.identifiers import partners
 from dotpeen.conformance.uuids import uuid_column
 from dotpeen.database.catalog import Catalog, Table
 from dotpeen.registry.models import Entity, Registry, TableName
@@ -44,8 +45,9 @@ def _entity(registry: Registry, catalog: Catalog, entity: Entity) -> Iterator[Fi
     yield from _business_id(entity, table)
     if entity.uuid.storage == "column":
         yield from uuid_column(entity, table)
-    for field in ("expose", "filters"):
+    for field in ("expose", "filters", "writable"):
         yield from _missing(entity, table, field, getattr(entity, field))
+    yield from partners(entity, table)
     yield from _relations(registry, catalog, entity, table)
 
 

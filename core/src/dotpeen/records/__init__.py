@@ -1,0 +1,33 @@
+"""Read and write records by any identifier."""
+
+from dotpeen.records.async_records import AsyncRecords
+from dotpeen.records.fields import Audience, Field, Identifier, Link, UuidPlace
+from dotpeen.records.query import PageQuery
+from dotpeen.records.question import Match, WireRow
+from dotpeen.records.record import Batch, Page, Record, Resolution
+from dotpeen.records.records import Records
+from dotpeen.records.shape import Shape, Shapes, load_shapes
+from dotpeen.records.wire_records import WireRecords
+from dotpeen.records.wirepage import WirePage
+
+__all__ = [
+    "AsyncRecords",
+    "Audience",
+    "Batch",
+    "Field",
+    "Identifier",
+    "Link",
+    "Match",
+    "Page",
+    "PageQuery",
+    "Record",
+    "Records",
+    "Resolution",
+    "Shape",
+    "Shapes",
+    "UuidPlace",
+    "WirePage",
+    "WireRecords",
+    "WireRow",
+    "load_shapes",
+]

@@ -1,0 +1,175 @@
+"""`Records`: read and write the records of a site by whatever identifier is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from dotpeen.plugins import Plugins
+from dotpeen.records import change, record
+from dotpeen.records.pool import SyncPool, open_pool
+from dotpeen.records.query import DEFAULT_LIMIT
+from dotpeen.records.question import Ask, Question, Row, refusal, rows_of
+from dotpeen.records.record import Batch, Filters, Page, Record, Resolution
+from dotpeen.records.shape import Shape, Shapes, load_shapes
+from dotpeen.registry import Registry
+
+T = TypeVar("T")
+SESSIONS: Final = 4
+"""Sessions at a time, of a pool that isn't given."""
+
+
+class Records:
+    """Finds, lists and changes records, for the site's own applications.
+
+        with Records(load_registry(Path("registry.toml")), "postgresql://mes@db/mes") as records:
+            part = records.find("Part", "PN-1001")
+            part.uuid, part.values["description"]
+
+    Every method takes the name of an entity. They raise `RecordNotFoundError` and `AmbiguousIdentifierError` (form
+    proposes, the database decides: different records that answer to one identifier are never chosen from),
+    `NotMigratedError` for a question by UUID to an entity without UUIDs, `InvalidQueryError`, `InvalidValueError` and
+    `RecordConflictError`; `ConfigurationError` for an entity that isn't there.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        url_or_pool: str | SyncPool,
+        *,
+        shapes: Shapes | None = None,
+        plugins: Plugins | None = None,
+    ) -> None:
+        """Nothing is asked yet. A pool has to have `dotpeen.records.pool.configure` as its `configure`."""
+        self._registry = registry
+        self._plugins = plugins
+        self._owned = isinstance(url_or_pool, str)
+        self._pool = open_pool(url_or_pool, size=SESSIONS) if isinstance(url_or_pool, str) else url_or_pool
+        self._shapes = shapes
+
+    @property
+    def shapes(self) -> Shapes:
+        """What the entities look like, read from the database when first needed."""
+        return self._shapes if self._shapes is not None else self.refresh()
+
+    def refresh(self) -> Shapes:
+        """Look at the database again: after a migration, or a change of the tables."""
+        with self._pool.connection() as connection:
+            self._shapes = load_shapes(connection, self._registry, self._plugins)
+        return self._shapes
+
+    def find(self, entity: str, identifier: str) -> Record:
+        """Return the one record that answers to a UUID, a primary key, a business identifier or an external one."""
+        shape = self.shapes.entity(entity)
+        return self._ask(shape, record.find(shape, identifier))
+
+    def find_by_uuid(self, entity: str, uuid: UUID | str) -> Record:
+        """Return the record with a UUID."""
+        shape = self.shapes.entity(entity)
+        return self._ask(shape, record.find_by_uuid(shape, uuid))
+
+    def find_by(self, entity: str, field: str | Sequence[str], value: object) -> Record:
+        """Return the record that has a value of one declared identifier; of a composite one, a list of values."""
+        shape = self.shapes.entity(entity)
+        return self._ask(shape, record.find_by(shape, field, value))
+
+    def uuid_of(self, entity: str, identifier: str) -> UUID:
+        """Return the UUID of the record that answers to an identifier."""
+        shape = self.shapes.entity(entity)
+        return self._ask(shape, record.uuid_of(shape, identifier))
+
+    def create(self, entity: str, values: Mapping[str, object]) -> Record:
+        """Make a record. Its UUID comes from the database, a primary key that is a CUID from here."""
+        shape = self.shapes.entity(entity)
+        return self._change(shape, record.create(shape, values))
+
+    def update(
+        self,
+        entity: str,
+        identifier: str,
+        values: Mapping[str, object],
+        *,
+        only: Collection[str] | None = None,
+    ) -> Record:
+        """Change a record and return it as it is then. `only`: the columns that may be changed."""
+        shape = self.shapes.entity(entity)
+        return self._change(shape, record.update(shape, identifier, values, only))
+
+    def list(
+        self,
+        entity: str,
+        *,
+        filters: Filters | None = None,
+        sort: Sequence[str] = (),
+        fields: Sequence[str] | None = None,
+        limit: int = DEFAULT_LIMIT,
+        cursor: str | None = None,
+        offset: int | None = None,
+    ) -> Page:
+        """Return a page. `filters` narrow it (`{"status": ["A", "B"], "createdAt.gte": day}`); `sort` names fields,
+        `-` before one turns it around; `cursor` is the `next_cursor` of the page before.
+        """
+        shape = self.shapes.entity(entity)
+        question = record.page(
+            shape, filters=filters, sort=sort, fields=fields, limit=limit, cursor=cursor, offset=offset
+        )
+        return self._ask(shape, question)
+
+    def batch(self, entity: str, uuids: Iterable[UUID | str]) -> Batch:
+        """Return records by UUID, in the order asked, with one query."""
+        shape = self.shapes.entity(entity)
+        return self._ask(shape, record.batch(shape, uuids))
+
+    def resolve(self, uuid: UUID | str) -> Resolution:
+        """Return which entity's record has a UUID."""
+        return self._ask(None, record.resolve(self.shapes, uuid))
+
+    def close(self) -> None:
+        """Close the pool, unless it was given."""
+        if self._owned:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, shape: Shape | None, question: Question[T]) -> T:
+        try:
+            with self._pool.connection() as connection:
+                return answered(connection, question)
+        except psycopg.Error as error:
+            raise refusal(error, shape) or error from None
+
+    def _change(self, shape: Shape, question: Question[T]) -> T:
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                return answered(connection, question)
+        except psycopg.Error as error:
+            raise change.refused(error, shape, audience="internal") or error from None
+
+
+def answered(connection: psycopg.Connection[Any], question: Question[T]) -> T:
+    """Carry a question over a session."""
+    try:
+        ask = next(question)
+        while True:
+            try:
+                rows = _rows(connection, ask)
+            except psycopg.Error as error:
+                ask = question.throw(error)
+            else:
+                ask = question.send(rows)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def _rows(connection: psycopg.Connection[Any], ask: Ask) -> list[Row]:
+    return rows_of(connection.execute(ask.query, ask.parameters, prepare=ask.prepare).pgresult)
