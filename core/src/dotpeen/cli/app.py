@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from dotpeen import __version__
-from dotpeen.cli import check, db, demo, export, init, migrate, plugins
+from dotpeen.cli import api, audit, check, db, demo, export, init, lookup, migrate, partner, plugins, serve
 from dotpeen.cli.context import Context, Terminated, exit_code
 from dotpeen.errors import ConfigurationError, DotpeenError
 
@@ -65,9 +65,14 @@ def _options(
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
+app.command("lookup")(lookup.lookup)
 app.command("plugins")(plugins.plugins)
+app.command("serve")(serve.serve)
 migrate.app.command("export")(export.export)
 app.add_typer(migrate.app, name="migrate")
+app.add_typer(partner.app, name="partner")
+app.add_typer(audit.app, name="audit")
+app.add_typer(api.app, name="api")
 app.add_typer(db.app, name="db")
 
 
