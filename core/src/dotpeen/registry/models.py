@@ -106,6 +106,8 @@ class Entity(Model):
     path: str
     expose: tuple[Name, ...] = ()
     filters: tuple[Name, ...] = ()
+    writable: tuple[Name, ...] = ()
+    """Columns that partners with the scope `write` may change."""
     relations: Mapping[str, Relation] = {}
 
     @model_validator(mode="before")

@@ -111,6 +111,58 @@ class ApiSettings(Model):
 
     host: str = "127.0.0.1"
     port: Integer = Field(default=8000, ge=1, le=65535)
+    internal_token: str | None = None
+    """Opens the internal and flexible routes to callers that send it as their bearer token: `env:NAME`."""
+    internal_port: Integer | None = Field(default=None, ge=1, le=65535)
+    """A second listener, whose callers need no token for the internal and flexible routes: keep it off partners' nets."""
+    internal_host: str = "127.0.0.1"
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose scripts may call the external routes; none by default."""
+    rate_limit: str = "6000/min"
+    """Requests per partner where `dotpeen partner add` said nothing else; "0": no limit."""
+    request_timeout: Duration = timedelta(seconds=10)
+    """The longest a request waits for the database before it is answered with 503."""
+    max_body: Integer = Field(default=1_048_576, ge=1024)
+    """Bytes; a larger request body is refused with 413."""
+    pool_size: Integer = Field(default=8, ge=2, le=500)
+    """Database sessions of one process."""
+    access_log: StrictBool = False
+    """Log every request; without it failures and slow ones."""
+
+    @field_validator("internal_token")
+    @classmethod
+    def _token_from_environment(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("env:"):
+            raise ValueError('a token does not belong in the registry: write "env:NAME" and set NAME')
+        return value
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rate(cls, value: str) -> str:
+        if re.fullmatch(r"0|[1-9][0-9]{0,8}/(s|min|h)", value) is None:
+            raise ValueError(f'{value!r} is no rate: write "600/min" (or /s, /h), or "0" for no limit')
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if re.fullmatch(r"https?://[^/\s*?#]+", origin) is None:
+                raise ValueError(
+                    f"{origin!r} is no origin: write scheme and host, such as https://portal.example.com"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _ports(self) -> Self:
+        if self.internal_port is not None and (self.internal_host, self.internal_port) == (
+            self.host,
+            self.port,
+        ):
+            raise ValueError("internal_port is the port of the external listener")
+        if self.request_timeout <= timedelta(0):
+            raise ValueError("request_timeout must be longer than nothing")
+        return self
 
 
 class PluginSettings(BaseModel):

@@ -1,0 +1,116 @@
+"""What a route's handler is given, and what it gives back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from dotpeen.api.problems import Problem
+from dotpeen.partners import Grant
+from dotpeen.records import Shape
+
+Header: TypeAlias = tuple[bytes, bytes]
+JSON: Final = (b"content-type", b"application/json")
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response: its body is whole, and small enough to be."""
+
+    status: int
+    body: bytes
+    headers: list[Header] = field(default_factory=list)
+    uuid: str | None = None
+    """The record that was given away, for the audit trail."""
+    entity: str | None = None
+    """Its entity, where the route does not say."""
+    records: int = 0
+    changed: tuple[str, ...] = ()
+    """Columns that were written."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through a route."""
+
+    method: str
+    path: str
+    """As it came, percent-encoded."""
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    values: tuple[str, ...]
+    """The parts of the path that the route leaves open, decoded."""
+    shape: Shape | None
+    read_body: Callable[[], Awaitable[bytes]]
+    request_id: str
+    grant: Grant | None = None
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """The query as names and values. Raises `Problem` where it is not UTF-8 or too long."""
+        if not self.query:
+            return []
+        try:
+            return parse_qsl(
+                self.query.decode("ascii"),
+                keep_blank_values=True,
+                encoding="utf-8",
+                errors="strict",
+                max_num_fields=100,
+            )
+        except (UnicodeDecodeError, ValueError):
+            raise Problem(
+                "invalid-query", "the query string is not percent-encoded UTF-8 of up to 100 fields"
+            ) from None
+
+    async def json(self) -> dict[str, Any]:
+        """The body, which must be a JSON object. Raises `Problem` where it is not."""
+        kind = self.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if kind not in (b"application/json", b"application/merge-patch+json"):
+            raise Problem("unsupported-media-type", "send the body as application/json")
+        body = await self.read_body()
+        try:
+            document = json.loads(
+                body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object
+            )
+        except UnicodeDecodeError:
+            raise Problem("malformed-json", "the body is not UTF-8") from None
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise Problem("malformed-json", f"the body is no JSON: {error.msg} at {where}") from None
+        except (ValueError, RecursionError) as error:
+            raise Problem("malformed-json", f"the body is no JSON: {error}") from None
+        if not isinstance(document, dict):
+            raise Problem("malformed-json", "the body is not a JSON object")
+        return document
+
+
+def decode(segment: bytes) -> str:
+    """One percent-encoded part of a path. Raises `Problem` where it is not UTF-8."""
+    if b"%" not in segment:
+        try:
+            return segment.decode("ascii")
+        except UnicodeDecodeError:
+            pass  # servers hand on what clients should have encoded
+    try:
+        text = unquote_to_bytes(segment).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Problem("invalid-path", "the path is not percent-encoded UTF-8") from None
+    if "\0" in text:
+        raise Problem("invalid-path", "the path contains the character NUL")
+    return text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands in an object twice")
+    return found

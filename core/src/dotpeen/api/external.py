@@ -1,0 +1,182 @@
+"""The external routes: partners ask by UUID, and see what the registry exposes."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from dotpeen.api import answers
+from dotpeen.api.call import JSON, Answer, Call
+from dotpeen.api.failures import shortened
+from dotpeen.api.problems import EXAMPLE_UUID, Problem
+from dotpeen.api.reading import Reading
+from dotpeen.api.routing import Route
+from dotpeen.errors import RecordNotFoundError
+from dotpeen.identifiers import InvalidUuidError, canonical_uuid
+from dotpeen.records import PageQuery, Shape
+
+BATCH: Final = 500
+"""UUIDs in one batch, and records on one page."""
+BASE: Final = "/api/v1/external"
+
+
+class External:
+    """Handlers of the external routes."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def routes(self) -> list[Route]:
+        """The routes of every entity, and `resolve`, which is for all of them."""
+        found = [Route("GET", f"{BASE}/resolve/{{uuid}}", "external", "read", self.resolve)]
+        for shape in self._reading.shapes.values():
+            path = f"{BASE}/{shape.entity.path}"
+            found += [
+                Route("GET", path, "external", "read", self.page, shape),
+                Route("GET", f"{path}/{{uuid}}", "external", "read", self.one, shape),
+                Route("POST", f"{path}/batch", "external", "read", self.batch, shape),
+                Route("GET", f"{path}/by/{{field}}/{{value}}", "external", "read", self.by, shape),
+                Route("GET", f"{path}/by", "external", "read", self.by_fields, shape),
+            ]
+            if shape.entity.writable:
+                found.append(Route("PATCH", f"{path}/{{uuid}}", "external", "write", self.update, shape))
+        return found
+
+    async def one(self, call: Call) -> Answer:
+        """One record by its UUID."""
+        shape = _shape(call)
+        uuid = _uuid(shape, call.values[0])
+        if call.query:
+            fields = self._fields(call, shape)
+            row = await self._reading.wire.one(shape, uuid, fields=fields)
+            body = row.body if row else None
+        else:
+            body = await self._reading.lookup(shape, uuid)
+        if body is None:
+            raise _unknown(shape, uuid)
+        return answers.record(call, body, requested={"requestedUuid": uuid}, uuid=uuid)
+
+    async def page(self, call: Call) -> Answer:
+        """A page of records."""
+        shape = _shape(call)
+        query = PageQuery.parse(shape, "external", call.parameters())
+        return answers.page(call, await self._reading.wire.page(shape, query, audience="external"))
+
+    async def by(self, call: Call) -> Answer:
+        """One record by one declared identifier, exactly."""
+        shape = _shape(call)
+        field, value = call.values
+        return await self._by(call, shape, field, value, call.parameters())
+
+    async def by_fields(self, call: Call) -> Answer:
+        """One record by a composite identifier, its parts as query parameters."""
+        shape = _shape(call)
+        parts = [(name, value) for name, value in call.parameters() if name != "fields"]
+        others = [(name, value) for name, value in call.parameters() if name == "fields"]
+        names, values = tuple(name for name, _ in parts), tuple(value for _, value in parts)
+        return await self._by(call, shape, names, values, others)
+
+    async def _by(
+        self,
+        call: Call,
+        shape: Shape,
+        field: str | tuple[str, ...],
+        value: str | tuple[str, ...],
+        parameters: list[tuple[str, str]],
+    ) -> Answer:
+        fields = self._reading.fields(shape, parameters, audience="external")
+        try:
+            row = await self._reading.wire.by(shape, field, value, audience="external", fields=fields)
+        except RecordNotFoundError:
+            text = value if isinstance(value, str) else ":".join(value)
+            raise Problem(
+                "not-found",
+                f"no {shape.entity.name} has this {field if isinstance(field, str) else ' and '.join(field)}",
+                error=f"{shape.entity.name} not found",
+                identifier=shortened(text),
+            ) from None
+        return answers.record(call, row.body, requested={"requestedUuid": row.uuid or ""}, uuid=row.uuid)
+
+    async def batch(self, call: Call) -> Answer:
+        """Up to 500 records by UUID, in the order asked, and the UUIDs that no record has."""
+        shape = _shape(call)
+        document = await call.json()
+        asked = document.get("uuids")
+        if (
+            not isinstance(asked, list)
+            or not all(isinstance(one, str) for one in asked)
+            or len(document) != 1
+        ):
+            raise Problem(
+                "malformed-json",
+                "the body is an object with one member, `uuids`, an array of texts",
+                example={"uuids": [EXAMPLE_UUID]},
+            )
+        if len(asked) > BATCH:
+            raise Problem("too-many-uuids", f"{len(asked)} UUIDs, and a batch has up to {BATCH}", limit=BATCH)
+        uuids = list(dict.fromkeys(_uuid(shape, one) for one in asked))
+        rows = await self._reading.wire.batch(shape, uuids, fields=self._fields(call, shape))
+        found = {row.uuid for row in rows}
+        missing = [uuid for uuid in uuids if uuid not in found]
+        tail = json.dumps({"notFoundUuids": missing, "metadata": {"timestamp": answers.now()}})
+        body = b'{"data":' + answers.array([row.body for row in rows]) + b"," + tail[1:].encode()
+        return Answer(200, body, [JSON, answers.PRIVATE], records=len(rows))
+
+    async def resolve(self, call: Call) -> Answer:
+        """Which record has this UUID, and everything else that carries its identity."""
+        uuid = _uuid(None, call.values[0])
+        found = await self._reading.resolve(uuid)
+        grant = call.grant
+        # What a partner may not read is to them what does not exist.
+        if found is None or grant is None or not grant.allows(found.shape.entity.name, "read"):
+            raise Problem("not-found", "no record has this UUID", error="Record not found", uuid=uuid)
+        shape = found.shape
+        head = json.dumps({"entity": shape.entity.name, "url": f"{BASE}/{shape.entity.path}/{uuid}"})
+        body = b'%s,"record":%s,"thread":%s}' % (head[:-1].encode(), found.body, found.thread)
+        answer = answers.record(call, body, requested={"requestedUuid": uuid}, uuid=uuid)
+        answer.entity = shape.entity.name
+        return answer
+
+    async def update(self, call: Call) -> Answer:
+        """Change the columns of a record that the registry lets partners write."""
+        shape = _shape(call)
+        uuid = _uuid(shape, call.values[0])
+        values = await call.json()
+        row = await self._reading.update(
+            shape, uuid, values, audience="external", if_match=call.headers.get(b"if-match")
+        )
+        if row is None:
+            raise _unknown(shape, uuid)
+        answer = answers.record(call, row.body, requested={"requestedUuid": uuid}, uuid=uuid)
+        answer.changed = tuple(sorted(values))
+        return answer
+
+    def _fields(self, call: Call, shape: Shape) -> tuple[str, ...] | None:
+        return self._reading.fields(shape, call.parameters(), audience="external")
+
+
+def _shape(call: Call) -> Shape:
+    if call.shape is None:
+        raise RuntimeError("the route has no entity")
+    if call.shape.ready is not None and call.path.startswith(BASE):
+        call.shape.require_ready()
+    return call.shape
+
+
+def _uuid(shape: Shape | None, text: str) -> str:
+    try:
+        return canonical_uuid(text)
+    except InvalidUuidError as error:
+        hint = (
+            f"; a {shape.entity.name} by another identifier: {BASE}/{shape.entity.path}/by/{{field}}/{{value}}"
+            if shape
+            else ""
+        )
+        raise Problem(
+            "invalid-uuid", f"{error.message}{hint}", provided=shortened(text), example=EXAMPLE_UUID
+        ) from None
+
+
+def _unknown(shape: Shape, uuid: str) -> Problem:
+    name = shape.entity.name
+    return Problem("not-found", f"no {name} has this UUID", error=f"{name} not found", uuid=uuid)

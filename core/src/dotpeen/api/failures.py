@@ -1,0 +1,88 @@
+"""From what went wrong to the problem that a client is told. Nothing of the database's own words gets out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import psycopg
+import psycopg_pool
+
+from dotpeen.api.problems import Problem
+from dotpeen.errors import (
+    AmbiguousIdentifierError,
+    DatabaseUnreachableError,
+    InvalidQueryError,
+    InvalidValueError,
+    NotMigratedError,
+    RecordChangedError,
+    RecordConflictError,
+    RecordNotFoundError,
+)
+
+_log = logging.getLogger(__name__)
+_RETRY_SECONDS = "2"
+_CONNECTION = ("08", "57P", "53")
+"""SQLSTATE classes: connection exception, operator intervention, insufficient resources."""
+
+
+def as_problem(error: BaseException) -> Problem:
+    """Return the problem; an error that nobody foresaw is logged and becomes a 500 without details."""
+    match error:
+        case Problem():
+            return error
+        case RecordNotFoundError():
+            return Problem(
+                "not-found",
+                f"no {error.entity or 'record'} has this identifier",
+                error=f"{error.entity or 'Record'} not found",
+                identifier=shortened(error.identifier),
+            )
+        case AmbiguousIdentifierError():
+            return Problem(
+                "ambiguous-identifier",
+                f"{len(error.candidates)} {error.entity} records answer to this identifier; ask by UUID or by field",
+                identifier=shortened(error.identifier),
+                candidates=[{"field": field, "uuid": uuid} for field, uuid in error.candidates],
+            )
+        case InvalidQueryError():
+            return Problem("invalid-query", error.message, parameter=error.parameter)
+        case InvalidValueError():
+            return Problem("invalid-value", error.message, field=error.field)
+        case RecordConflictError():
+            return Problem("conflict", error.message, fields=list(error.fields))
+        case RecordChangedError():
+            return Problem("precondition-failed", "the record was changed in the meantime: read it again")
+        case NotMigratedError():
+            return Problem("not-migrated", error.message, headers={"retry-after": "60"})
+        case TimeoutError() | asyncio.TimeoutError() | psycopg.errors.QueryCanceled():
+            return Problem("timeout", "the database took too long", headers={"retry-after": _RETRY_SECONDS})
+        case psycopg_pool.PoolTimeout() | psycopg_pool.PoolClosed() | psycopg_pool.TooManyRequests():
+            return _unavailable()
+        case DatabaseUnreachableError():
+            return _unavailable()
+        case psycopg.OperationalError() | psycopg.InterfaceError() if _lost(error):
+            return _unavailable()
+        case _:
+            _log.error("request failed", exc_info=error)
+            return Problem(
+                "internal-error", "something went wrong here; it was logged under this request's id"
+            )
+
+
+def shortened(text: str) -> str:
+    """What a client sent, cut to what is sensible to send back."""
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _unavailable() -> Problem:
+    return Problem(
+        "database-unavailable",
+        "the database can't be reached right now",
+        headers={"retry-after": _RETRY_SECONDS},
+    )
+
+
+def _lost(error: BaseException) -> bool:
+    state = getattr(error, "sqlstate", None)
+    return state is None or str(state).startswith(_CONNECTION)
