@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import psycopg
 import pytest
 
@@ -206,6 +207,32 @@ def uuids(url: str, table: str) -> dict[int, Any]:
         return dict(connection.execute(f"SELECT id, persistent_uuid FROM {table}").fetchall())
 
 
+def served_as_tryton_has_it(rpc: Rpc, run_dotpeen: Any, options: tuple[Any, ...]) -> None:
+    """REST over the same registry: products, lots and productions by UUID, with no code."""
+    rpc("production", "create", [{"quantity": 2.5}])
+    partner = run_dotpeen(*options, "partner", "add", "Acme", "--scope", "*:read", "--json")
+    assert partner.returncode == 0, partner.stderr
+    headers = {"authorization": f"Bearer {partner.json['token']}"}
+    process = run_dotpeen.start(*options, "serve", "--port", "0")
+    url = next(line.split()[-1] for line in process.stderr if line.startswith("Dotpeen answers"))
+    with httpx.Client(base_url=f"{url}/api/v1/external", headers=headers, timeout=30) as client:
+        products = client.get("/products", params={"limit": 500, "sort": "code"}).json()
+        assert products["pagination"]["total"] == len(rpc("product.product", "search", [], 0, None, None))
+        one = products["data"][0]
+        assert client.get(f"/products/{one['persistent_uuid']}").json()["data"] == one
+        template = client.get(f"/product-templates/{one['template_uuid']}").json()["data"]
+        assert one["code"].startswith(template["code"])
+        lot = client.get("/lots/by/number/L-1").json()["data"]
+        product = client.get(f"/products/{lot['product_uuid']}").json()["data"]
+        assert product["code"] == "after-A"
+        (production,) = client.get("/productions", params={"state": "draft"}).json()["data"]
+        assert (production["quantity"], production["product_uuid"]) == (2.5, None)
+        found = client.get(f"/resolve/{production['persistent_uuid']}").json()["data"]
+        assert (found["entity"], found["record"]) == ("Production", production)
+    process.terminate()
+    assert process.wait(60) == 0
+
+
 def test_init_proposes_what_a_plant_makes_of_tryton(tryton: tuple[Tryton, str], run_dotpeen: Any) -> None:
     _, url = tryton
     done = run_dotpeen("init", "--database-url", url, "-o", "proposed.toml")
@@ -270,6 +297,8 @@ def test_tryton_gets_uuids_while_it_works(
         rpc("stock.lot", "create", [{"number": "L-1", "product": product}])
         after = {table: uuids(url, table) for table in TABLES}
         assert {table: {key: after[table][key] for key in keys} for table, keys in held.items()} == held
+
+        served_as_tryton_has_it(rpc, run_dotpeen, options)
 
     erp.admin("-u", "product")
     assert {table: uuids(url, table) for table in TABLES} == after

@@ -147,7 +147,10 @@ class External:
         )
         if row is None:
             raise _unknown(shape, uuid)
-        answer = answers.record(call, row.body, requested={"requestedUuid": uuid}, uuid=uuid)
+        if call.grant is not None and call.grant.allows(shape.entity.name, "read"):
+            answer = answers.record(call, row.body, requested={"requestedUuid": uuid}, uuid=uuid)
+        else:
+            answer = Answer(204, b"", uuid=uuid, records=1)  # who may only write is shown nothing
         answer.changed = tuple(sorted(values))
         return answer
 
