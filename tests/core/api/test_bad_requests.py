@@ -7,6 +7,7 @@ import gzip
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -45,7 +46,7 @@ def fingerprint(url: str) -> list[Any]:
     with connect(url, purpose="test") as connection:
         return [
             connection.execute(
-                f'SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM public."{table}" AS t'  # noqa: S608
+                f'SELECT count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM public."{table}" AS t'
             ).fetchone()
             for table in sample.TABLES
         ]
@@ -187,11 +188,8 @@ def send(api: Api, data: bytes) -> Raw:
     """Send bytes as they are, as far as the server takes them, and read its answer."""
     parts = urlsplit(api.url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=20) as connection:
-        try:
+        with suppress(OSError):  # it had read enough
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # it had read enough
         received = b""
         try:
             while piece := connection.recv(65_536):
@@ -402,7 +400,7 @@ class TestParameters:
 
     def test_more_fields_than_anybody_needs_are_refused(self, api: Api) -> None:
         for path in (PARTS, "/api/parts", f"{PARTS}/{UNKNOWN}", f"{PARTS}/by"):
-            refused(ask(api, "GET", f"{path}?{'&'.join(['status=x'] * 101)}"), 400)
+            refused(ask(api, "GET", f"{path}?{'&'.join(['status=x'] * 1001)}"), 400)
 
     def test_an_overlong_query_is_refused(self, api: Api) -> None:
         for length in (30_000, 60_000, 200_000):
@@ -411,6 +409,9 @@ class TestParameters:
 
     def test_an_overlong_header_is_refused(self, api: Api) -> None:
         refused(ask(api, "GET", PARTS, headers={"if-none-match": "x" * 200_000}), 431)
+
+
+_BATCH = f"POST {PARTS}/batch HTTP/1.1\r\nhost: x\r\n".encode()
 
 
 class TestPaths:
@@ -446,9 +447,10 @@ class TestPaths:
 
     @pytest.mark.parametrize(
         "path",
-        [f"{EXTERNAL}/", EXTERNAL, f"{EXTERNAL}//{UNKNOWN}", f"{PARTS}//", f"{PARTS}/{UNKNOWN}/more", f"{EXTERNAL}/resolve",
-         f"{EXTERNAL}/Parts", f"{EXTERNAL}/nothing", "/api", "/api/", "/api/v1", "/api/v2/external/parts", "/api/internal",
-         f"{PARTS}/by/partNumber/", f"{PARTS}/by/partNumber/a/b", "/nothing", f"{EXTERNAL}/../internal/parts"],
+        [f"{EXTERNAL}/", EXTERNAL, f"{EXTERNAL}//{UNKNOWN}", f"{PARTS}//", f"{PARTS}/{UNKNOWN}/more",
+         f"{EXTERNAL}/resolve", f"{EXTERNAL}/Parts", f"{EXTERNAL}/nothing", "/api", "/api/", "/api/v1",
+         "/api/v2/external/parts", "/api/internal", f"{PARTS}/by/partNumber/", f"{PARTS}/by/partNumber/a/b",
+         "/nothing", f"{EXTERNAL}/../internal/parts"],
     )  # fmt: skip
     def test_what_is_not_there_is_not_found(self, api: Api, path: str) -> None:
         refused(ask(api, "GET", path), 404, 405)
@@ -461,10 +463,10 @@ class TestPaths:
 
     @pytest.mark.parametrize(
         "data",
-        [b"\r\n\r\n\x00", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
-         b"POST /api/v1/external/parts/batch HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
-         b"POST /api/v1/external/parts/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
-         b"POST /api/v1/external/parts/batch HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+        [b"\r\n\r\n\x00", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00",
+         b"GET / HTTP/1.1\r\nbad header\r\n\r\n", _BATCH + b"content-length: -1\r\n\r\n",
+         _BATCH + b"content-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+         _BATCH + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
     )  # fmt: skip
     def test_what_is_no_http_is_a_problem_too(self, api: Api, data: bytes) -> None:
         refused(send(api, data), 400, 401)
@@ -492,15 +494,13 @@ class TestMethods:
             answer = ask(api, method, path, {})
             refused(answer, 405)
             allowed = {one.strip() for one in answer.headers["allow"].split(",")}
-            assert allowed - {"OPTIONS"} == methods, path
+            assert allowed == methods, path
 
-    def test_what_is_allowed_is_answered(self, api: Api) -> None:
-        """OPTIONS as well, where it is named."""
-        refusal = ask(api, "DELETE", PARTS)
-        if "OPTIONS" in refusal.headers["allow"]:
-            answer = ask(api, "OPTIONS", PARTS)
-            assert answer.status in (200, 204)
-            assert answer.headers["allow"] == refusal.headers["allow"]
+    def test_a_method_that_is_refused_is_not_among_those_allowed(self, api: Api) -> None:
+        for method in ("OPTIONS", "DELETE"):
+            answer = ask(api, method, PARTS)
+            refused(answer, 405)
+            assert answer.headers["allow"] == "GET, HEAD"
 
     def test_get_on_a_batch_is_no_record_called_batch(self, api: Api) -> None:
         assert refused(ask(api, "GET", f"{PARTS}/batch"), 405)

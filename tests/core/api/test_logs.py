@@ -277,11 +277,9 @@ def test_what_postgresql_says_of_values_is_left_out(log: io.StringIO, database: 
     with psycopg.connect(database) as connection:
         connection.execute("CREATE TABLE t (number text PRIMARY KEY)")
         connection.execute("INSERT INTO t VALUES ('SECRET')")
-        try:
+        with pytest.raises(psycopg.Error, match="SECRET") as caught:
             connection.execute("INSERT INTO t VALUES ('SECRET')")
-        except psycopg.Error as error:
-            assert "SECRET" in str(error)
-            logging.getLogger("dotpeen.api.failures").error("request failed", exc_info=error)
+    logging.getLogger("dotpeen.api.failures").error("request failed", exc_info=caught.value)
     (line,) = lines(log)
     assert line["exception"]["sqlstate"] == "23505"
     assert line["exception"]["constraint_name"] == "t_pkey"

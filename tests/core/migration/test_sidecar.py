@@ -219,3 +219,26 @@ def test_rows_written_between_the_stages(parts: Plant) -> None:
     assert list(parts.identities()) == ["1001"]
     assert [check for check in parts.up() if check.outcome == "failed"] == []
     assert set(parts.identities()) == {"1001", "5001", *map(str, range(3, 301))}
+
+
+@pytest.mark.parametrize("collation", ['"POSIX"', "plain_icu", "no_case"])
+def test_keys_of_any_collation(plant: Plant, collation: str) -> None:
+    """The sidecar compares byte by byte: also where the table takes `a` and `A` for the same."""
+    try:
+        if collation == "plain_icu":
+            plant.execute("CREATE COLLATION plain_icu (provider = icu, locale = 'und')")
+        elif collation == "no_case":
+            level = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+            plant.execute(f"CREATE COLLATION no_case ({level})")
+    except psycopg.errors.FeatureNotSupported:
+        pytest.skip("this server is built without ICU")
+    plant.execute(f"CREATE TABLE part (id text COLLATE {collation} PRIMARY KEY)")
+    plant.execute("INSERT INTO part SELECT 'p' || n FROM generate_series(1, 50) AS n")
+    plant.declare(SIDECAR)
+    assert [check for check in plant.up() if check.outcome == "failed"] == []
+    issued = plant.identities()
+    plant.execute("UPDATE part SET id = upper(id) WHERE id = 'p7'")
+    assert plant.identities() == {("P7" if key == "p7" else key): uuid for key, uuid in issued.items()}
+    plant.down()
+    plant.up()
+    assert plant.identities()["P7"] == issued["p7"]

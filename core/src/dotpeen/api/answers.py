@@ -22,7 +22,7 @@ def record(
     """Answer with one record: `{"data": …, "metadata": {…}}`, or 304 if the client has it already."""
     tag = entity_tag(body)
     headers: list[Header] = [(b"etag", tag), PRIVATE]
-    if status == 200 and matches(call.headers.get(b"if-none-match"), tag):
+    if call.method in ("GET", "HEAD") and matches(call.headers.get(b"if-none-match"), tag):
         return Answer(304, b"", headers, uuid=uuid, records=1)
     metadata = _ENCODER.encode({**requested, "timestamp": now()})
     whole = b'{"data":' + body + b',"metadata":' + metadata.encode() + b"}"

@@ -58,11 +58,11 @@ class Call:
                 keep_blank_values=True,
                 encoding="utf-8",
                 errors="strict",
-                max_num_fields=100,
+                max_num_fields=1000,
             )
         except (UnicodeDecodeError, ValueError):
             raise Problem(
-                "invalid-query", "the query string is not percent-encoded UTF-8 of up to 100 fields"
+                "invalid-query", "the query string is not percent-encoded UTF-8 of up to 1000 fields"
             ) from None
 
     async def json(self) -> dict[str, Any]:
@@ -80,8 +80,13 @@ class Call:
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, column {error.colno}"
             raise Problem("malformed-json", f"the body is no JSON: {error.msg} at {where}") from None
-        except (ValueError, RecursionError) as error:
+        except _RefusedJsonError as error:
             raise Problem("malformed-json", f"the body is no JSON: {error}") from None
+        except (ValueError, RecursionError):
+            # Python's own words about its limits are not for clients.
+            raise Problem(
+                "malformed-json", "the body has a number too long or is nested too deeply"
+            ) from None
         if not isinstance(document, dict):
             raise Problem("malformed-json", "the body is not a JSON object")
         return document
@@ -103,8 +108,12 @@ def decode(segment: bytes) -> str:
     return text
 
 
+class _RefusedJsonError(ValueError):
+    """Python reads it, and it is no JSON that means one thing."""
+
+
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise _RefusedJsonError(f"{name} is not JSON")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -112,5 +121,5 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} stands in an object twice")
+        raise _RefusedJsonError(f"{twice!r} stands in an object twice")
     return found

@@ -28,7 +28,9 @@ FRESH_SECONDS: Final = 5.0
 PUBLISH_SECONDS: Final = 1.0
 """How often a process lets the others know what is at hand in it."""
 
-_PROGRESS: Final = b"SELECT entity, stage, rows_todo, rows_done, workers FROM dotpeen.progress ORDER BY entity"
+_PROGRESS: Final = (
+    b"SELECT entity, stage, rows_todo, rows_done, workers FROM dotpeen.progress ORDER BY entity"
+)
 _GAUGES: Final = {
     "process": ("dotpeen_processes", "Processes that answer requests."),
     "pool size": ("dotpeen_pool_connections", "Database sessions of all processes."),

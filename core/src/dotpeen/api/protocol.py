@@ -20,16 +20,15 @@ KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep a connection: then it is never this side that closes one just as a request comes."""
 
 _IDLE, _HEAD, _BODY = range(3)
+_feed: Final = HttpToolsProtocol.data_received
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. A request that comes whole, as nearly all do, costs no timer."""
+    """One connection. A request that comes whole, as nearly all do, costs no timer and a microsecond."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._part = _IDLE
         self._head_bytes = 0
-        self._large = False
         self._timer: asyncio.TimerHandle | None = None
         self._timed = _IDLE
 
@@ -45,41 +44,42 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came, then see whether it was all."""
-        self._large = len(data) > HEAD_BYTES
-        super().data_received(data)
-        if self._part == _IDLE:
+        if len(data) > HEAD_BYTES and self._part() != _BODY:
+            end = data.find(b"\r\n\r\n")
+            if end < 0 or self._head_bytes + end > HEAD_BYTES:
+                self._refuse_head()
+                return
+        _feed(self, data)
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope and not cycle.more_body:
             if self._timer is not None:
                 self._stop_timer()
+                self._head_bytes = 0
             return
-        if self._part == _HEAD:
-            self._head_bytes += len(data)
+        self._wait(len(data))
+
+    def _wait(self, size: int) -> None:
+        part = self._part()
+        if part == _HEAD:
+            self._head_bytes += size
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_head()
                 return
-        if self._timer is None or self._timed != self._part:
+        elif part == _BODY:
+            self._head_bytes = 0
+        if part != _IDLE and (self._timer is None or self._timed != part):
             self._stop_timer()
-            self._timed = self._part
-            seconds = HEAD_SECONDS if self._part == _HEAD else BODY_SECONDS
+            self._timed = part
+            seconds = HEAD_SECONDS if part == _HEAD else BODY_SECONDS
             self._timer = self.loop.call_later(seconds, self._too_slow)
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self._part = _HEAD
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        """Its body begins."""
-        self._part = _BODY
-        self._head_bytes = 0
-        if self._large and sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
-            self._refuse_head()
-            raise ValueError("headers too large")  # the parser gives up
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """It is here."""
-        self._part = _IDLE
-        super().on_message_complete()
+    def _part(self) -> int:
+        # The parser makes a scope where a request begins, and a cycle where its headers end.
+        if self.scope is None:
+            return _IDLE
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            return _HEAD
+        return _BODY if self.cycle.more_body else _IDLE
 
     def timeout_keep_alive_handler(self) -> None:
         """End a connection that was quiet for long, also where the client never fetched its answer."""
@@ -96,9 +96,10 @@ class Protocol(HttpToolsProtocol):
         self._timer = None
         if self.transport.is_closing():
             return
-        if self._part == _HEAD:
+        part = self._part()
+        if part == _HEAD:
             self._refuse(408, "Request timeout", f"the headers took longer than {HEAD_SECONDS:.0f} s")
-        elif self._part == _BODY and self.cycle is not None and not self.cycle.response_started:
+        elif part == _BODY and self.cycle is not None and not self.cycle.response_started:
             self._refuse(408, "Request timeout", f"the body took longer than {BODY_SECONDS:.0f} s")
         else:
             self.transport.close()

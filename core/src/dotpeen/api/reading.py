@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
 from dotpeen.api import answers
 from dotpeen.api.lookups import Lookups, Pool
-from dotpeen.errors import InvalidQueryError, NotMigratedError
+from dotpeen.errors import InvalidQueryError, NotMigratedError, RecordNotFoundError
 from dotpeen.plugins import Plugins
 from dotpeen.records import Audience, Shape, Shapes, WireRecords, WireRow, statements
+from dotpeen.records.question import refusal
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,14 @@ class Reading:
         plugins: Plugins | None = None,
     ) -> None:
         self.shapes = shapes
-        self.wire = WireRecords(pool, shapes)
+        self.wire = WireRecords(pool, shapes, patience=timeout / 2)
         self._plugins = plugins
         self._lookups = {
             name: Lookups(
-                pool, statements.by_uuids(shape, "external", None), timeout=timeout / 2, failed=failed
+                pool,
+                statements.by_uuids(shape, "external", None),
+                timeout=timeout / 2,
+                failed=_told(shape, failed),
             )
             for name, shape in shapes.items()
             if shape.ready is None
@@ -76,8 +82,22 @@ class Reading:
         """Change a record. With `if_match` only the version that the client has seen (RFC 9110 13.1.1)."""
         condition: Callable[[bytes], bool] | None = None
         if if_match is not None:
-            condition = lambda body: answers.matches(if_match, answers.entity_tag(body))  # noqa: E731
+            detail = await self._detail_of(shape, identifier, if_match) if audience == "internal" else b""
+
+            def condition(body: bytes) -> bool:
+                return answers.matches(if_match, answers.entity_tag(body)) or (
+                    detail.startswith(body[:-1] + b',"related":')
+                )
+
         return await self.wire.update(shape, identifier, values, audience=audience, condition=condition)
+
+    async def _detail_of(self, shape: Shape, key: str, tag: bytes) -> bytes:
+        """The record with its related ones, as GET on the path of a key gives it, where that is what `tag` names."""
+        try:
+            body = (await self.wire.detail(shape, key)).body
+        except RecordNotFoundError:
+            return b""
+        return body if answers.matches(tag, answers.entity_tag(body)) else b""
 
     def fields(
         self, shape: Shape, parameters: Sequence[tuple[str, str]], *, audience: Audience
@@ -104,3 +124,15 @@ class Reading:
             if identifier.kind == "external" and record.get(identifier.name) is not None
         ]
         return entries
+
+
+def _told(
+    shape: Shape, failed: Callable[[BaseException], BaseException]
+) -> Callable[[BaseException], BaseException]:
+    """As `failed`, for one entity: a column that was rolled back since is no accident."""
+
+    def tell(error: BaseException) -> BaseException:
+        known = refusal(error, shape) if isinstance(error, psycopg.Error) else None
+        return failed(known or error)
+
+    return tell

@@ -68,13 +68,11 @@ class Routes:
         head, _, last = raw_path.rpartition(b"/")
         if last and (direct := self._direct.get((method, head))) and raw_path not in self._exact:
             return direct, (decode(last),)
-        pieces = raw_path.strip(b"/").split(b"/")
+        pieces = raw_path.removeprefix(b"/").removesuffix(b"/").split(b"/")
         for methods, values in _walk(self._tree, pieces, ()):
             route = methods.get("GET" if method == "HEAD" else method)
             if route is None:
-                allowed = ", ".join(
-                    sorted([*methods, "HEAD", "OPTIONS"] if "GET" in methods else [*methods, "OPTIONS"])
-                )
+                allowed = ", ".join(sorted([*methods, "HEAD"] if "GET" in methods else methods))
                 raise Problem("method-not-allowed", f"this path has {allowed}", headers={"allow": allowed})
             return route, tuple(decode(value) for value in values)
         return None

@@ -8,11 +8,16 @@ from psycopg import sql
 
 
 def key_expression(alias: str, columns: Sequence[str], types: Mapping[str, str]) -> sql.Composed:
-    """One column: its text. Several: a JSON array of their texts. `types` as `format_type` writes them."""
+    """One column: its text. Several: a JSON array of their texts. `types` as `format_type` writes them.
+
+    Compared byte by byte, as `dotpeen.identity` and `dotpeen.issued` do, whatever the columns' own collations.
+    """
     texts = [column_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
     if len(texts) == 1:
-        return sql.Composed([texts[0]])
-    return sql.SQL("pg_catalog.jsonb_build_array({})::text").format(sql.SQL(", ").join(texts))
+        return sql.SQL("({}) COLLATE pg_catalog.\"C\"").format(texts[0])
+    return sql.SQL("(pg_catalog.jsonb_build_array({})::text) COLLATE pg_catalog.\"C\"").format(
+        sql.SQL(", ").join(texts)
+    )
 
 
 def column_text(column: sql.Composable, type_name: str) -> sql.Composable:

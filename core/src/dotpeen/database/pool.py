@@ -12,6 +12,18 @@ from dotpeen.database.connect import SESSION
 Pool: TypeAlias = "AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]"
 
 
+class _Session(AsyncConnection[tuple[Any, ...]]):
+    """A session that is given up at once when nobody waits for its answer any more.
+
+    psycopg would ask the server to cancel and wait up to 10 s for that: a server that stands still would hold up
+    whoever has run out of patience with it. The statement ends by `statement_timeout`.
+    """
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Close the session."""
+        self.pgconn.finish()
+
+
 def make_pool(url: str, *, purpose: str, size: int, statement_timeout: float) -> Pool:
     """Make a pool, not opened yet, of up to `size` sessions with Dotpeen's settings and autocommit.
 
@@ -28,6 +40,7 @@ def make_pool(url: str, *, purpose: str, size: int, statement_timeout: float) ->
     return AsyncConnectionPool(
         url,
         kwargs={"autocommit": True, "application_name": f"dotpeen {purpose}"[:63], "connect_timeout": 5},
+        connection_class=_Session,
         configure=configure,
         min_size=min(2, size),
         max_size=size,

@@ -77,7 +77,7 @@ def _offset(text: str | None) -> timedelta:
     if text is None or text in ("Z", "z"):
         return timedelta()
     hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
-    if hours > 15 or minutes > 59:
+    if hours > 23 or minutes > 59:
         raise ValueError("there is no such offset from UTC")
     return (-1 if text[0] == "-" else 1) * timedelta(hours=hours, minutes=minutes)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import psycopg
@@ -87,13 +87,3 @@ def refusal(error: psycopg.Error, shape: Shape | None) -> DotpeenError | None:
     if isinstance(error, psycopg.errors.RaiseException):
         return RecordConflictError(entity, (), "a rule of the database refuses it")
     return None
-
-
-def run(question: Question[T], answer: Any) -> T:
-    """Carry a question with `answer(ask)`, which returns the rows of a statement."""
-    try:
-        ask = next(question)
-        while True:
-            ask = question.send(answer(ask))
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]

@@ -91,7 +91,11 @@ def decode(field: Field, value: Any) -> Any:
 
     Moments are aware datetimes in UTC; those that Python can't hold (infinity, BC, far future) stay text.
     """
-    return _decode(field.kind, field.element, value)
+    native = _decode(field.kind, field.element, value)
+    if field.kind == "float" and field.bytes == 4 and native is not None and math.isfinite(native):
+        # The shortest text that is exact for four bytes stands for their number, not for that of eight.
+        (native,) = struct.unpack("<f", struct.pack("<f", native))
+    return native
 
 
 def _decode(kind: Kind, element: Kind | None, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -27,8 +28,10 @@ class WireRecords:
     and by all when the table is no longer what the shape says.
     """
 
-    def __init__(self, pool: Pool, shapes: Shapes) -> None:
+    def __init__(self, pool: Pool, shapes: Shapes, *, patience: float | None = None) -> None:
+        """`patience`: seconds after which a question ends with `TimeoutError`, also when the server stands still."""
         self._pool = pool
+        self._patience = patience
         self.shapes = shapes
 
     async def one(
@@ -111,14 +114,18 @@ class WireRecords:
 
     async def _ask(self, shape: Shape | None, question: Question[T]) -> T:
         try:
-            async with self._pool.connection() as connection:
+            async with asyncio.timeout(self._patience), self._pool.connection() as connection:
                 return await answered(connection, question)
         except psycopg.Error as error:
             raise refusal(error, shape) or error from None
 
     async def _change(self, shape: Shape, question: Question[T], *, audience: Audience) -> T:
         try:
-            async with self._pool.connection() as connection, connection.transaction():
+            async with (
+                asyncio.timeout(self._patience),
+                self._pool.connection() as connection,
+                connection.transaction(),
+            ):
                 return await answered(connection, question)
         except psycopg.Error as error:
             raise change.refused(error, shape, audience=audience) or error from None

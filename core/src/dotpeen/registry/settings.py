@@ -114,7 +114,7 @@ class ApiSettings(Model):
     internal_token: str | None = None
     """Opens the internal and flexible routes to callers that send it as their bearer token: `env:NAME`."""
     internal_port: Integer | None = Field(default=None, ge=1, le=65535)
-    """A second listener, whose callers need no token for the internal and flexible routes: keep it off partners' nets."""
+    """A second listener, on which the internal and flexible routes need no token: keep it off partners' nets."""
     internal_host: str = "127.0.0.1"
     cors_origins: tuple[str, ...] = ()
     """Origins whose scripts may call the external routes; none by default."""

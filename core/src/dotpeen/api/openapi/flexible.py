@@ -119,7 +119,7 @@ def _by(draft: Draft, shape: Shape) -> None:
             parameters=[
                 parameters.in_path(
                     "value",
-                    parameters.value(shape, member) | {"minLength": 1},
+                    parameters.filled(parameters.value(shape, member)),
                     description=f"The `{field}`.",
                     example=examples.value(shape, member),
                 ),

@@ -8,6 +8,7 @@ from dotpeen.api.openapi import bodies, examples, parameters, schemas
 from dotpeen.api.openapi.flexible import answer, whole
 from dotpeen.api.openapi.operations import INTERNAL, Draft, one, pointer, tag
 from dotpeen.api.openapi.responses import header, json_body, leads_to, not_modified, problems, success
+from dotpeen.identifiers import UUID_PATTERN
 from dotpeen.records import Shape
 
 _ALWAYS = ("Unauthorized", "InternalError", "Unavailable")
@@ -125,9 +126,11 @@ def _update(draft: Draft, shape: Shape) -> None:
 def _key(shape: Shape) -> parameters.Parameter:
     if len(shape.key) == 1:
         schema = parameters.value(shape, shape.key[0])
+        if shape.key_form in ("cuid", "cuid2"):
+            schema["not"] = {"pattern": f"^{UUID_PATTERN.pattern}$"}
         example = examples.value(shape, shape.key[0])
         return parameters.in_path(
-            "id", schema | _filled(schema), description="The primary key.", example=example
+            "id", parameters.filled(schema), description="The primary key.", example=example
         )
     return parameters.in_path(
         "id",
@@ -139,7 +142,3 @@ def _key(shape: Shape) -> parameters.Parameter:
 
 def _key_example(shape: Shape) -> str:
     return ":".join(str(examples.value(shape, part)) for part in shape.key)
-
-
-def _filled(schema: schemas.Schema) -> schemas.Schema:
-    return {"minLength": 1} if schema.get("type") == "string" and "format" not in schema else {}

@@ -16,10 +16,10 @@ from dotpeen.records.query import DEFAULT_LIMIT, MAX_SORT, MAX_VALUES
 
 Parameter = dict[str, Any]
 
-_MOMENT: Final = (
-    r"^(-?infinity|([0-9]{4}|[+-][0-9]{6})-[0-9]{2}-[0-9]{2}"
-    r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,6})?)?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?)$"
-)
+_MOMENT: Final[Schema] = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}],
+    "examples": [examples.TIMESTAMP, examples.TIMESTAMP[:10]],
+}
 _RANGES: Final = {"gte": "at least", "lte": "at most", "gt": "more than", "lt": "less than"}
 
 SHARED: Final[Mapping[str, Parameter]] = {
@@ -85,9 +85,8 @@ def value(shape: Shape, member: Member) -> Schema:
     """What may be asked for as the value of a member, as it stands in a URL."""
     if not isinstance(member, Field):
         return {key: part for key, part in UUID.items() if key != "examples"}
-    if member.kind in ("timestamp", "timestamptz", "date"):
-        # Not `format: date-time`: days alone and times without a zone are understood too.
-        return {"type": "string", "pattern": _MOMENT, "examples": [examples.value(shape, member)]}
+    if member.kind in ("timestamp", "timestamptz"):
+        return dict(_MOMENT)
     if member.kind == "enum":
         return {"type": "string", "enum": list(member.labels)}
     if member.kind in ("text", "other", "float"):
@@ -96,6 +95,11 @@ def value(shape: Shape, member: Member) -> Schema:
     if isinstance(found.get("type"), list):
         found["type"] = found["type"][0]
     return found
+
+
+def filled(schema: Schema) -> Schema:
+    """The schema without the empty text, which can't stand in a path."""
+    return schema | ({"minLength": 1} if schema.get("type") == "string" and "format" not in schema else {})
 
 
 def fields(schema: str) -> Parameter:
@@ -159,10 +163,10 @@ def _filter(shape: Shape, member: Member) -> list[Parameter]:
         {
             "name": name,
             "in": "query",
-            "description": f"Only records whose `{name}` is this, or one of these where it is repeated.",
+            "description": f"Only records whose `{name}` is this; repeated, up to {MAX_VALUES} times: any of these.",
             "style": "form",
             "explode": True,
-            "schema": {"type": "array", "items": schema, "minItems": 1, "maxItems": MAX_VALUES},
+            "schema": {"type": "array", "items": schema, "minItems": 1},
         }
     ]
     if isinstance(member, Field) and member.ordered and member.kind != "boolean":
