@@ -187,7 +187,7 @@ def test_rolled_back_and_migrated_again_while_requests_run(own_api: Api) -> None
                 answer = client.get(api.url + path, headers=headers)
                 kind = answer.json().get("type", "") if answer.status_code != 200 else ""
                 seen[surface].append((answer.status_code, kind))
-                time.sleep(0.01)
+                time.sleep(0.05)
 
     paths: list[tuple[str, str, dict[str, Any]]] = [
         ("external", f"{EXTERNAL}/parts/{part['persistentUuid']}", api.partner),

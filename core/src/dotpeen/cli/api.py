@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from dotpeen.api.openapi import document
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.cli.times import parse_duration
 from dotpeen.database.schema import upgrade
@@ -17,7 +16,6 @@ from dotpeen.migration.journal import actor
 from dotpeen.partners import ApiState
 from dotpeen.partners.state import disable_external, enable_external, read_state
 from dotpeen.plugins import load_plugins
-from dotpeen.records import load_shapes
 
 app = typer.Typer(
     help="The REST interface: switch external access off and on, live; its OpenAPI document.",
@@ -116,6 +114,10 @@ def openapi(
     dotpeen api openapi -o openapi.json
     ```
     """
+    # Half of what a command takes to start, and no other needs it.
+    from dotpeen.api.openapi import document
+    from dotpeen.records import load_shapes
+
     shared = current(context)
     registry = shared.registry
     with shared.connect("api") as connection:
