@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def dotpeen(run_dotpeen: Any, database: str, repository: Path) -> Any:

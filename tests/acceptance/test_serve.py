@@ -21,6 +21,8 @@ from acceptance.serving import INTERNAL_TOKEN, Serving, busy, part_paths, wait_f
 from core.api.conftest import build
 from postgres import Server
 
+pytestmark = pytest.mark.slow
+
 RECORD = "/api/v1/external/parts/{uuid}"
 
 

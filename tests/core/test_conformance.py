@@ -349,8 +349,10 @@ def test_warns_where_a_business_identifier_looks_like_a_key() -> None:
         (
             "warning",
             "business_id",
-            "number and the primary key id look the same: a lookup by any identifier is refused where"
-            " two records answer",
+            (
+                "number and the primary key id look the same: a lookup by any identifier is refused where"
+                " two records answer"
+            ),
         )
     ]
     ((level, key, message),) = overlapping('"name"', numbers)

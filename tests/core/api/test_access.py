@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from conftest import Dotpeen
     from postgres import Server
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
 PARTS = f"{EXTERNAL}/parts"
 

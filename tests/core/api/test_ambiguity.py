@@ -19,6 +19,8 @@ from .witness import EXTERNAL, Raw, Witness, joined, request, segment
 if TYPE_CHECKING:
     from postgres import Server
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = {
     "a UUID": "7d444840-9dc0-41d1-b245-5ffdce74fad2",
     "a UUID in capitals": "7D444840-9DC0-41D1-B245-5FFDCE74FAD3",

@@ -22,6 +22,8 @@ from .witness import EXTERNAL, Witness, joined, refused, segment
 if TYPE_CHECKING:
     from postgres import Server
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
 
 

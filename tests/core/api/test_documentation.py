@@ -14,6 +14,8 @@ from dotpeen.api.problems import PROBLEMS
 
 from .conftest import Api
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """What a page loads, and what it has of its own that a strict policy would stop."""

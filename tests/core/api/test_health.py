@@ -17,6 +17,8 @@ from dotpeen.api.health import PluginsHealth
 from dotpeen.hooks import Health, hookimpl
 from dotpeen.plugins import Plugins
 
+pytestmark = pytest.mark.slow
+
 
 def test_live_says_so_to_everybody(api: Api) -> None:
     answer = httpx.get(f"{api.url}/health/live")

@@ -20,6 +20,8 @@ from dotpeen.api import logs
 from dotpeen.api.figures import Figures
 from dotpeen.api.observation import GONE, Observation
 
+pytestmark = pytest.mark.slow
+
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 

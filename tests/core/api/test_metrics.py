@@ -16,6 +16,8 @@ from core.api.conftest import Api, build, plant_registry, serving
 from dotpeen.api.figures import BOUNDS, REQUESTS, SECONDS, Board, Figures
 from postgres import Server
 
+pytestmark = pytest.mark.slow
+
 RECORD = "/api/v1/external/parts/{uuid}"
 
 

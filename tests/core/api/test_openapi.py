@@ -30,6 +30,8 @@ from .contract import Contract
 if TYPE_CHECKING:
     from conftest import Dotpeen, TemplateDatabase
 
+pytestmark = pytest.mark.slow
+
 CUID = re.compile(r"\bc[a-z0-9]{24}\b")
 
 

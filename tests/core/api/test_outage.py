@@ -19,6 +19,8 @@ from acceptance.serving import INTERNAL_TOKEN, Books, Serving, busy, part_paths,
 from core.api.conftest import build
 from postgres import Run
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 2.0
 """`request_timeout` of these servers in seconds."""
 INTERNAL = {"authorization": f"Bearer {INTERNAL_TOKEN}"}

@@ -20,6 +20,8 @@ from .witness import EXTERNAL, Raw, Witness, request, segment
 if TYPE_CHECKING:
     from postgres import Server
 
+pytestmark = pytest.mark.slow
+
 ENTITIES = tuple(plant_registry().entities.values())
 each_entity = pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
 PARTS = f"{EXTERNAL}/parts"

@@ -25,6 +25,8 @@ from dotpeen.api.protocol import HEAD_BYTES, Protocol
 from dotpeen.api.workers import Workers
 from dotpeen.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 LARGE = 4 << 20
 
 

@@ -11,11 +11,12 @@ from typing import Any
 from psycopg_pool import AsyncConnectionPool
 
 from dotpeen.database import Connection, connect
+from dotpeen.database.pool import Session
 from dotpeen.partners import Directory, Grant, RateLimit, store
 from dotpeen.partners.partner import Issued
 from dotpeen.partners.scopes import parse_scopes
 
-Pool = AsyncConnectionPool[Any]
+Pool = AsyncConnectionPool[Session]
 
 
 class Site:
@@ -54,7 +55,10 @@ class Site:
 @asynccontextmanager
 async def open_pool(url: str, *, autocommit: bool = True, **settings: Any) -> AsyncIterator[Pool]:
     defaults = {"min_size": 1, "max_size": 4, "timeout": 5.0}
-    async with AsyncConnectionPool(url, kwargs={"autocommit": autocommit}, **defaults | settings) as pool:
+    kwargs = {"autocommit": autocommit}
+    async with AsyncConnectionPool(
+        url, connection_class=Session, kwargs=kwargs, **defaults | settings
+    ) as pool:
         yield pool
 
 

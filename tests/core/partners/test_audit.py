@@ -23,6 +23,8 @@ from dotpeen.partners.trail import AuditFilter
 
 from .site import Pool, Site
 
+pytestmark = pytest.mark.slow
+
 UUID_1 = "0b8c0f3e-6d1c-4e55-9d5a-5a1f2f0a9c11"
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -231,10 +233,11 @@ def test_what_was_written_survives_the_death_of_the_writer(site: Site) -> None:
     import asyncio, sys
     from datetime import UTC, datetime
     from psycopg_pool import AsyncConnectionPool
+    from dotpeen.database.pool import Session
     from dotpeen.partners import AuditEntry, AuditLog
 
     async def main():
-        async with AsyncConnectionPool(sys.argv[1], kwargs={"autocommit": True}) as pool:
+        async with AsyncConnectionPool(sys.argv[1], connection_class=Session, kwargs={"autocommit": True}) as pool:
             log = AuditLog(pool)
 
             async def client(number):

@@ -20,6 +20,8 @@ from dotpeen.partners.tokens import read_token
 from .site import Site
 from .test_audit import NOON, UUID_1, entry, write
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Ended:

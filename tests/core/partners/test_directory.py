@@ -18,6 +18,8 @@ from dotpeen.partners.tokens import new_token
 
 from .site import Pool, Site, eventually, running
 
+pytestmark = pytest.mark.slow
+
 
 async def reason(directory: Directory, token: str) -> str:
     """Why a token is refused; `good` where it isn't."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from dotpeen.partners import limits as limits_module
 from dotpeen.partners.rate import UNLIMITED
 
 from .site import Site, grant
+
+pytestmark = pytest.mark.slow
 
 START = 1_800_000_000.0
 """The beginning of a minute."""

@@ -22,6 +22,8 @@ from postgres import Run
 
 from .site import Site, eventually, open_pool
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def private_server(test_run: Run) -> Iterator[PrivateServer]:

@@ -16,6 +16,8 @@ from dotpeen.records.pool import open_pool
 
 from .site import Site
 
+pytestmark = pytest.mark.slow
+
 METHODS = (
     "find", "find_by_uuid", "find_by", "uuid_of", "create", "update", "list", "batch", "resolve", "refresh", "close",
 )  # fmt: skip

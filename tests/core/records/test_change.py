@@ -22,6 +22,8 @@ from dotpeen.records import WireRecords, WireRow
 
 from .site import Site
 
+pytestmark = pytest.mark.slow
+
 MakeSite = Callable[[str, str], Site]
 NOW = datetime(2026, 1, 31, 12, 0, 0, 123000, UTC)
 TABLES = """

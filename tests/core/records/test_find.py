@@ -22,6 +22,8 @@ from dotpeen.records.lookup import find
 
 from .site import Site
 
+pytestmark = pytest.mark.slow
+
 MakeSite = Callable[[str, str], Site]
 ENTITIES = (
     "Part", "SerializedPart", "MaterialLot", "WorkOrder", "QIFMeasurementPlan", "QIFCharacteristic",

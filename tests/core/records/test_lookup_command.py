@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from .conftest import REGISTRY
 from .site import Site
+
+pytestmark = pytest.mark.slow
 
 MakeSite = Callable[[str, str], Site]
 

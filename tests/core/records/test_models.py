@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import create_engine, func
+from sqlalchemy.pool import NullPool
 from sqlmodel import Session, select
 
 from dotpeen.records.models import models
@@ -19,7 +20,9 @@ MakeSite = Callable[[str, str], Site]
 
 
 def engine(site: Site) -> Any:
-    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(site.url))
+    return create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(site.url), poolclass=NullPool
+    )
 
 
 def test_a_query_over_two_entities(mes: Site) -> None:

@@ -15,6 +15,8 @@ from dotpeen.registry import parse_registry
 
 from .site import Site
 
+pytestmark = pytest.mark.slow
+
 MakeSite = Callable[[str, str], Site]
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 TABLES = """

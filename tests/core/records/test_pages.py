@@ -17,6 +17,8 @@ from dotpeen.records.records import answered
 
 from .site import Site
 
+pytestmark = pytest.mark.slow
+
 MakeSite = Callable[[str, str], Site]
 TABLE = """
 CREATE TABLE lot (id int PRIMARY KEY, number text NOT NULL UNIQUE, quantity numeric, due timestamptz, kind text);

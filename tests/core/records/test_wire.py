@@ -18,6 +18,8 @@ from dotpeen.records import Field, WireRecords, wire
 
 from .site import Site
 
+pytestmark = pytest.mark.slow
+
 MakeSite = Callable[[str, str], Site]
 TABLE = """
 CREATE TYPE color AS ENUM ('red', 'green');

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
-from psycopg import AsyncConnection, sql
-from psycopg_pool import AsyncConnectionPool
+from psycopg import sql
 
-Pool: TypeAlias = "AsyncConnectionPool[AsyncConnection[tuple[object, ...]]]"
+from dotpeen.database.pool import Pool, Session
 
 SESSIONS: Final = 3
 """Queries under way at a time for one statement, at most."""
@@ -38,7 +37,7 @@ class Lookups:
         failed: Callable[[BaseException], BaseException],
     ) -> None:
         self._pool = pool
-        self._statement = statement
+        self._statement = statement.as_string()
         self._timeout = timeout
         self._failed = failed
         self._waiting: dict[str, list[asyncio.Future[bytes | None]]] = {}
@@ -113,14 +112,9 @@ class Lookups:
         chosen: Sequence[str] = list(self._waiting)[:LARGEST]
         return {uuid: self._waiting.pop(uuid) for uuid in chosen}
 
-    async def _query(
-        self, connection: AsyncConnection[tuple[object, ...]], uuids: list[str]
-    ) -> dict[bytes, bytes]:
+    async def _query(self, connection: Session, uuids: list[str]) -> dict[bytes, bytes]:
         # The array as one text, and the rows as the bytes that came: nothing is parsed only to be written again.
-        cursor = await connection.execute(self._statement, ["{" + ",".join(uuids) + "}"], prepare=True)
-        result = cursor.pgresult
-        if result is None:
-            return {}
+        result = await connection.fetch(self._statement, [f"{{{','.join(uuids)}}}".encode()])
         found: dict[bytes, bytes] = {}
         for row in range(result.ntuples):
             uuid, body = result.get_value(row, 0), result.get_value(row, 1)

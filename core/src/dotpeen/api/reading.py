@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 
 from dotpeen.api import answers
-from dotpeen.api.lookups import Lookups, Pool
+from dotpeen.api.lookups import Lookups
+from dotpeen.database.pool import Pool
 from dotpeen.errors import InvalidQueryError, NotMigratedError, RecordNotFoundError
 from dotpeen.plugins import Plugins
 from dotpeen.records import Audience, Shape, Shapes, WireRecords, WireRow, statements

@@ -84,6 +84,16 @@ def connect(url: str, *, purpose: str, autocommit: bool = True) -> Connection:
         version = connection.info.server_version // 10000
         connection.close()
         raise ConfigurationError(f"{describe(url)} runs PostgreSQL {version}; 14 is the oldest supported")
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    connection.autocommit = autocommit
+    return connection
+
+
+def _prepare(connection: Connection) -> None:
     for name, value in SESSION.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
     for name, value in _WISHED.items():
@@ -91,8 +101,6 @@ def connect(url: str, *, purpose: str, autocommit: bool = True) -> Connection:
             connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.InvalidParameterValue):
             continue
-    connection.autocommit = autocommit
-    return connection
 
 
 def describe(url: str) -> str:

@@ -14,8 +14,8 @@ def key_expression(alias: str, columns: Sequence[str], types: Mapping[str, str])
     """
     texts = [column_text(sql.Identifier(alias, name), types.get(name, "text")) for name in columns]
     if len(texts) == 1:
-        return sql.SQL("({}) COLLATE pg_catalog.\"C\"").format(texts[0])
-    return sql.SQL("(pg_catalog.jsonb_build_array({})::text) COLLATE pg_catalog.\"C\"").format(
+        return sql.SQL('({}) COLLATE pg_catalog."C"').format(texts[0])
+    return sql.SQL('(pg_catalog.jsonb_build_array({})::text) COLLATE pg_catalog."C"').format(
         sql.SQL(", ").join(texts)
     )
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg.rows import tuple_row
 
+from dotpeen.database.pool import Pool, Session
 from dotpeen.errors import DatabaseUnreachableError
-from dotpeen.partners.reconnect import AsyncConnection, Pool, ask, said
+from dotpeen.partners.reconnect import ask, said
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -144,13 +144,13 @@ class AuditLog:
                     written.set_result(None)
 
     async def _insert(self, rows: list[Sequence[Any]]) -> None:
-        columns = [
-            _literal(rows, index) if plain else _text_literal(rows, index)
+        parameters = [
+            (_literal(rows, index) if plain else _text_literal(rows, index)).encode()
             for index, plain in enumerate(_PLAIN)
         ]
 
-        async def insert(connection: AsyncConnection) -> None:
-            await connection.cursor(row_factory=tuple_row).execute(_INSERT, columns, prepare=True)
+        async def insert(connection: Session) -> None:
+            await connection.fetch(_INSERT, parameters)
 
         await ask(self._pool, insert, patience=self._patience)
 

@@ -17,11 +17,12 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import tuple_row
 
+from dotpeen.database.pool import Pool
 from dotpeen.errors import AuthenticationError, DatabaseUnreachableError, PartnerError, ScopeError
 from dotpeen.partners import statements
 from dotpeen.partners.grant import Grant
 from dotpeen.partners.rate import DEFAULT, RateLimit
-from dotpeen.partners.reconnect import AsyncConnection, Pool, ask, said
+from dotpeen.partners.reconnect import AsyncConnection, ask, said
 from dotpeen.partners.scopes import Scope, narrow, parse_scopes, write_scopes
 from dotpeen.partners.state import ApiState
 from dotpeen.partners.tokens import Kind, ReadToken, matches, new_token, read_client, read_token

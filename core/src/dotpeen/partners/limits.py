@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import psycopg
 from psycopg.rows import tuple_row
 
+from dotpeen.database.pool import Pool
 from dotpeen.partners.rate import RateLimit
-from dotpeen.partners.reconnect import AsyncConnection, Pool, ask, said
+from dotpeen.partners.reconnect import AsyncConnection, ask, said
 
 if TYPE_CHECKING:
     from dotpeen.partners.grant import Grant

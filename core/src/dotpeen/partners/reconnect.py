@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
-Pool: TypeAlias = AsyncConnectionPool[Any]
+from dotpeen.database.pool import Pool, Session
+
 AsyncConnection: TypeAlias = psycopg.AsyncConnection[Any]
 T = TypeVar("T")
 _PAUSES: Final = (0.0, 0.05, 0.2)
 
 
-async def ask(pool: Pool, question: Callable[[AsyncConnection], Awaitable[T]], *, patience: float) -> T:
+async def ask(pool: Pool, question: Callable[[Session], Awaitable[T]], *, patience: float) -> T:
     """Return the answer; `question` may run several times.
 
     Raises `TimeoutError` after `patience` seconds, and `psycopg.Error`.

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from dotpeen.database import connect, embedded, read_catalog
 from dotpeen.database.schema import upgrade
 from dotpeen.migration.emit.script import schema_block
+
+pytestmark = pytest.mark.slow
 
 
 def test_after_the_script_migrate_up_finds_nothing_to_do(
