@@ -140,6 +140,8 @@ def _print_next(console: Console, url: str | None) -> None:
             (f"{dotpeen} migrate status", "where each entity stands"),
             (f"{dotpeen} migrate journal", "everything that ran, with lock waits and holds"),
             (f"{dotpeen} db psql -c 'TABLE dotpeen.progress'", "the same for psql"),
+            (f"{dotpeen} partner add Acme --scope '*:read'", "let a partner in; prints the token"),
+            (f"{dotpeen} serve", "REST for all eight entities; look at http://127.0.0.1:8000/docs"),
             (f"{dotpeen} migrate down --yes", "roll back; no UUID is lost"),
             (f"{dotpeen} migrate up", "and every record has its own back"),
             (f"unset DOTPEEN_DATABASE_URL DOTPEEN_REGISTRY; {dotpeen} db stop", "stop the server"),

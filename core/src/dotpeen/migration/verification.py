@@ -159,7 +159,8 @@ def _orphans(connection: Connection, target: Target) -> Result:
         ).format(names.sidecar, names.table, names.key("t"))
     ).fetchall()
     if rows:
-        return "failed", f"the sidecar names rows that are gone: {', '.join(row[0] for row in rows)}"
+        keys = ", ".join(row[0] for row in rows)
+        return "failed", f"the sidecar names rows that are gone: {keys}: run `dotpeen migrate up`"
     return "ok", "every one has its row"
 
 
