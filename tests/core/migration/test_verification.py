@@ -148,6 +148,9 @@ def test_index_that_waits_for_older_transactions(parts: Plant, server_url: str) 
         parts.execute("CREATE UNIQUE INDEX part_uuid_key ON part (uuid)")
         report.rollback()
         assert [check for check in parts.up() if check.outcome == "failed"] == []
+        waits = "SELECT indcheckxmin FROM pg_index WHERE indexrelid = 'part_uuid_key'::regclass"
+        if not parts.value(waits):
+            pytest.skip("the server found no row that such an index does not cover")
         assert parts.verify()["index valid and used"] == (
             "note",
             "public.part_uuid_key will be used once the transactions end that are older than it",
