@@ -295,10 +295,9 @@ def test_tryton_gets_uuids_while_it_works(
         assert rpc("product.product", "read", [product], ["code"]) == [{"id": product, "code": "after-A"}]
         rpc("product.template", "write", [template], {"name": "Renamed"})
         rpc("stock.lot", "create", [{"number": "L-1", "product": product}])
+        served_as_tryton_has_it(rpc, run_dotpeen, options)
         after = {table: uuids(url, table) for table in TABLES}
         assert {table: {key: after[table][key] for key in keys} for table, keys in held.items()} == held
-
-        served_as_tryton_has_it(rpc, run_dotpeen, options)
 
     erp.admin("-u", "product")
     assert {table: uuids(url, table) for table in TABLES} == after

@@ -145,7 +145,9 @@ def test_halfway_the_old_identifiers_work_and_the_new_routes_say_why_not(old: Ap
     with Runner(old.database, old.registry, old.registry.select(phase=1)) as runner:
         runner.up(to=stage)
     part = old.registry.entities["Part"]
-    within_two_seconds(lambda: "not finished" in old.get(f"{EXTERNAL}/parts").text)
+    within_two_seconds(
+        lambda: all("not finished" in old.get(f"{EXTERNAL}/{one.path}").text for one in entities(old))
+    )
     old_ways_work(old)
     for entity in entities(old):
         says_why(old, entity, reason="migration not finished")
