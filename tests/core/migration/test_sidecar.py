@@ -159,7 +159,7 @@ def test_verification_finds_what_went_past_the_triggers(aside: Plant) -> None:
     aside.execute("INSERT INTO part VALUES (1001, 'a')")
     assert aside.failed() == {
         "every row has a UUID": "without a UUID: 1001",
-        "no UUID without a row": "the sidecar names rows that are gone: 5",
+        "no UUID without a row": "the sidecar names rows that are gone: 5: run `dotpeen migrate up`",
         "new rows get one": "trigger zz_dotpeen_issue is missing or off",
     }
 
