@@ -8,8 +8,8 @@ from textwrap import dedent
 
 import pytest
 
+from dotpeen.contributions import ExternalReference, Health
 from dotpeen.errors import ConfigurationError, Problem, RegistryError, UnknownPluginError
-from dotpeen.hooks import ExternalReference, Health
 from dotpeen.plugins import load_plugins
 from dotpeen.registry import load_registry, parse_registry
 

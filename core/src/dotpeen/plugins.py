@@ -12,8 +12,8 @@ import pluggy
 from pydantic import BaseModel
 
 from dotpeen import hooks
+from dotpeen.contributions import ExternalReference, Health
 from dotpeen.errors import ConfigurationError, PluginError, UnknownPluginError
-from dotpeen.hooks import ExternalReference, Health
 from dotpeen.registry import Registry, plugin_settings
 
 _log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from dotpeen.contributions import ExternalReference
 from dotpeen.errors import ConfigurationError, InvalidQueryError
-from dotpeen.hooks import ExternalReference
 from dotpeen.plugins import Plugins, load_plugins
 from dotpeen.records.shape import Shapes
 from dotpeen.registry import parse_registry

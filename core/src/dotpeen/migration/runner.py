@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import psycopg
 
 from dotpeen.conformance import conformance
+from dotpeen.contributions import VerificationCheck
 from dotpeen.database import Catalog, Connection, connect, read_catalog
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import DotpeenError, PreflightError
-from dotpeen.hooks import VerificationCheck
 from dotpeen.migration import backfill, journal, ledger, state
 from dotpeen.migration.events import (
     Event,

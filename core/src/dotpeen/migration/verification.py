@@ -12,8 +12,8 @@ from typing import Literal
 import psycopg
 from psycopg import sql
 
+from dotpeen.contributions import VerificationCheck
 from dotpeen.database import Connection
-from dotpeen.hooks import VerificationCheck
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.fill import Fill
 from dotpeen.migration.model import Target

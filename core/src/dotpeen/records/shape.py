@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from psycopg import sql
 
+from dotpeen.contributions import ExternalReference
 from dotpeen.database import Connection, Table, read_catalog
 from dotpeen.errors import ConfigurationError, InvalidQueryError, NotMigratedError
-from dotpeen.hooks import ExternalReference
 from dotpeen.identifiers import InvalidCompositeError, is_cuid, is_cuid2, split_composite
 from dotpeen.plugins import Plugins
 from dotpeen.records import values
