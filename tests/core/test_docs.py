@@ -1,14 +1,19 @@
 """The documentation says what the code does."""
 
+import ast
+import inspect
 import re
 import tomllib
+from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from dotpeen import hooks
+from dotpeen import contributions, hooks
 from dotpeen.plugins import load_plugins
+from dotpeen.plugins.patience import CALL_SECONDS, IMPORT_SECONDS
 from dotpeen.registry import (
     ApiSettings,
     DatabaseSettings,
@@ -70,11 +75,54 @@ def test_the_example_is_a_registry(reference: str) -> None:
     assert load_plugins(registry).enabled == ("erp",)
 
 
-def test_every_hook_is_documented_and_has_an_example(repository: Path) -> None:
-    index = (repository / "docs" / "index.md").read_text(encoding="utf-8")
-    found = [name for name in vars(hooks) if name.startswith("dotpeen_")]
-    assert sorted(found) == sorted(re.findall(r"`(dotpeen_\w+)`", index))
-    assert all("@hookimpl" in str(vars(hooks)[name].__doc__) for name in found)
+@pytest.fixture(scope="module")
+def plugins_page(repository: Path) -> str:
+    return (repository / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+
+HOOKS = {name: hook for name, hook in vars(hooks).items() if name.startswith("dotpeen_")}
+CONTRIBUTIONS = [kind for kind in vars(contributions).values() if is_dataclass(kind)]
+
+
+def test_every_hook_has_its_section_with_its_parameters(plugins_page: str) -> None:
+    written = re.findall(r"(?m)^### `(dotpeen_\w+\([^)]*\))`$", plugins_page)
+    assert written == [
+        f"{name}({', '.join(inspect.signature(hook).parameters)})" for name, hook in HOOKS.items()
+    ]
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hooks_section_says_when_it_is_called_what_it_returns_and_how_it_looks(
+    plugins_page: str, name: str
+) -> None:
+    section = re.split(r"\n#{2,3} ", plugins_page.split(f"### `{name}(", 1)[1])[0]
+    assert "- **Called** " in section
+    assert "- **Returns** " in section
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (signature,) = re.findall(rf"@hookimpl\ndef {name}\(([^)]*)\)", example)
+    assert set(signature.split(", ")) <= set(inspect.signature(HOOKS[name]).parameters)
+    ast.parse(example)
+    assert f"def {name}({signature}):" in str(HOOKS[name].__doc__), "the module's example is the same"
+
+
+@pytest.mark.parametrize("kind", CONTRIBUTIONS)
+def test_every_field_of_a_contribution_has_its_row(plugins_page: str, kind: type) -> None:
+    table = plugins_page.split(f"| `{kind.__name__}` | |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
+    assert re.findall(r"(?m)^\| `(\w+)` \| ", table) == [field.name for field in fields(kind)]
+
+
+def test_what_is_public_for_plugins_is_there(plugins_page: str) -> None:
+    section = plugins_page.split("## What is public", 1)[1].split("\n\n| member", 1)[0]
+    rows = re.findall(r"(?m)^\| `([\w.]+)` \| (.*) \|$", section)
+    assert len(rows) == 8
+    for module, text in rows:
+        for name in re.findall(r"`(\w+)`", text):
+            assert hasattr(import_module(module), name), f"{module}.{name}"
+
+
+def test_the_limits_written_are_the_limits(plugins_page: str) -> None:
+    assert f"takes longer than {CALL_SECONDS:g} s" in plugins_page
+    assert f"takes longer than {IMPORT_SECONDS:g} s for it" in plugins_page
 
 
 def test_every_page_is_in_the_navigation(repository: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -40,23 +41,6 @@ def _heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="dotpeen.plugins")
 
 
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Installs a distribution of one module with the entry point NAME in a folder on `sys.path`."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def install(name: str, source: str, *, distribution: str | None = None) -> None:
-        module = f"installed_{distribution or name}"
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        (tmp_path / f"{module}.py").write_text(dedent(source), encoding="utf-8")
-        info = tmp_path / f"{module}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.2\n")
-        (info / "entry_points.txt").write_text(f"[dotpeen]\n{name} = {module}\n")
-
-    return install
-
-
 def test_installed_is_not_enabled(install: Install) -> None:
     install("crane", "raise RuntimeError('imported')")
     plugins = load_plugins(parse_registry(""))
@@ -76,7 +60,7 @@ def test_a_disabled_plugin_is_not_imported_and_keeps_its_settings(install: Insta
 
 def test_an_enabled_plugin_is_described(install: Install) -> None:
     install("crane", CRANE)
-    plugins = load_plugins(parse_registry("[plugins.crane]\nlimit = 7"))
+    plugins = load_plugins(parse_registry("[plugins.crane]\nlimit = 7\n[entities.Part]"))
     (crane,) = [plugin for plugin in plugins.describe() if plugin.name == "crane"]
     assert (crane.distribution, crane.version, crane.enabled) == ("installed_crane", "1.2", True)
     assert crane.hooks == ("dotpeen_external_references", "dotpeen_health")
@@ -170,3 +154,35 @@ def test_our_three_plugins_use_the_same_hooks(repository: Path) -> None:
         "step": (ExternalReference("stepAp242Uuid", "Part", "stepAp242Uuid", "uuid"),),
     }
     assert all(plugin.enabled and plugin.health and plugin.health.ok for plugin in described)
+
+
+def test_an_import_that_hangs_is_not_waited_for_and_adds_nothing_later(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dotpeen.plugins.plugins.IMPORT_SECONDS", 0.25)
+    install("hoist", "import time\ntime.sleep(0.5)\n" + dedent(CRANE))
+    install("qif2", CRANE.replace("'crane'", "'qif2'"))
+    plugins = load_plugins(parse_registry("[plugins.hoist]\n[plugins.qif2]\n[entities.Part]"))
+    assert str(plugins.failed["hoist"]) == "plugin hoist: can't be imported: no answer within 0.25 s"
+    time.sleep(0.35)
+    assert plugins.hooks("hoist") == ()
+    assert [name for name, _ in plugins.call("dotpeen_health")] == ["qif2"]
+
+
+def test_a_settings_model_that_breaks_is_the_plugins_fault(install: Install) -> None:
+    source = """
+        from pydantic import BaseModel, field_validator
+
+        class Settings(BaseModel):
+            limit: int = 5
+
+            @field_validator("limit")
+            @classmethod
+            def _fits(cls, value):
+                return 1 / 0
+    """
+    install("hoist", source)
+    plugins = load_plugins(parse_registry("[plugins.hoist]\nlimit = 1"))
+    assert str(plugins.failed["hoist"]) == (
+        "plugin hoist: can't be imported: ZeroDivisionError: division by zero"
+    )

@@ -90,7 +90,7 @@ def dotpeen_external_references(registry: Registry) -> Sequence[ExternalReferenc
 
 
 @hookspec
-def dotpeen_uuids_issued(entity: Entity, count: int) -> None:
+def dotpeen_uuids_issued(registry: Registry, entity: Entity, count: int) -> None:
     """React to UUIDs that rows were given. Called after each batch of the backfill, once it is committed.
 
     The batch's worker waits for the answer, so be quick.
@@ -103,7 +103,11 @@ def dotpeen_uuids_issued(entity: Entity, count: int) -> None:
 
 @hookspec
 def dotpeen_record_changed(
-    entity: Entity, uuid: str, operation: Literal["create", "update"], fields: Sequence[str]
+    registry: Registry,
+    entity: Entity,
+    uuid: str,
+    operation: Literal["create", "update"],
+    fields: Sequence[str],
 ) -> None:
     """React to a record that was written through Dotpeen. Called after the commit, in a thread of its own.
 
@@ -185,7 +189,7 @@ def dotpeen_commands(registry: Registry) -> Sequence[typer.Typer]:  # type: igno
 
 
 @hookspec
-def dotpeen_verification_checks(entity: Entity) -> Sequence[VerificationCheck]:  # type: ignore[empty-body]
+def dotpeen_verification_checks(registry: Registry, entity: Entity) -> Sequence[VerificationCheck]:  # type: ignore[empty-body]
     """Return checks of an entity's rows. Called for each entity that `dotpeen migrate verify` looks at.
 
     def hooked(connection):
@@ -199,7 +203,9 @@ def dotpeen_verification_checks(entity: Entity) -> Sequence[VerificationCheck]: 
 
 
 @hookspec
-def dotpeen_thread_entries(connection: Connection, entity: Entity, uuid: str) -> Sequence[ThreadEntry]:  # type: ignore[empty-body]
+def dotpeen_thread_entries(  # type: ignore[empty-body]
+    registry: Registry, connection: Connection, entity: Entity, uuid: str
+) -> Sequence[ThreadEntry]:
     """Return what the plugin knows about a record: an entry of its digital thread each.
 
     Called while somebody waits for `resolve`, with a session that can only read.
@@ -211,7 +217,9 @@ def dotpeen_thread_entries(connection: Connection, entity: Entity, uuid: str) ->
 
 
 @hookspec
-def dotpeen_resolve_uuid(connection: Connection, uuid: str) -> Sequence[RecordReference]:  # type: ignore[empty-body]
+def dotpeen_resolve_uuid(  # type: ignore[empty-body]
+    registry: Registry, connection: Connection, uuid: str
+) -> Sequence[RecordReference]:
     """Return the records that a UUID leads to which is no record's own, such as that of a CAD model's revision.
 
     Called by `resolve` and `dotpeen lookup` when no record has the UUID, with a session that can only read.

@@ -13,12 +13,29 @@ import typer
 from rich.console import Console
 
 from dotpeen import __version__
-from dotpeen.cli import api, audit, check, db, demo, export, init, lookup, migrate, partner, plugins, serve
-from dotpeen.cli.context import Context, Terminated, exit_code
-from dotpeen.errors import ConfigurationError, DotpeenError
+from dotpeen.cli import (
+    api,
+    audit,
+    check,
+    db,
+    demo,
+    documents,
+    export,
+    init,
+    lookup,
+    migrate,
+    partner,
+    plugin,
+    plugins,
+    serve,
+)
+from dotpeen.cli.context import Terminated, current, exit_code
+from dotpeen.cli.groups import Commands
+from dotpeen.errors import ConfigurationError, DotpeenError, PluginError
 
 app = typer.Typer(
     name="dotpeen",
+    cls=Commands,
     help="Give every record of a manufacturing database a permanent UUID, while the plant keeps running.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -59,13 +76,16 @@ def _options(
 ) -> None:
     if database_url is not None and not database_url.strip():
         raise ConfigurationError("--database-url is empty", hint="is the variable that it comes from set?")
-    context.obj = Context(registry_file=registry, database_url=database_url)
+    site = current(context)
+    site.registry_file, site.database_url = registry, database_url
 
 
 app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("lookup")(lookup.lookup)
+app.command("export")(documents.export)
+app.command("import")(documents.import_)
 app.command("plugins")(plugins.plugins)
 app.command("serve")(serve.serve)
 migrate.app.command("export")(export.export)
@@ -74,6 +94,7 @@ app.add_typer(partner.app, name="partner")
 app.add_typer(audit.app, name="audit")
 app.add_typer(api.app, name="api")
 app.add_typer(db.app, name="db")
+app.add_typer(plugin.app, name="plugin")
 
 
 def main() -> None:
@@ -82,6 +103,8 @@ def main() -> None:
     try:
         app()
     except DotpeenError as error:
+        if isinstance(error, PluginError) and error.__cause__ and os.environ.get("DOTPEEN_DEBUG"):
+            raise
         _report(error.message, error.hint)
         sys.exit(error.exit_code)
     except KeyboardInterrupt as interrupt:

@@ -8,7 +8,7 @@ import signal
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from pydantic_core import to_jsonable_python
@@ -16,6 +16,9 @@ from rich.console import Console
 
 from dotpeen.database import Connection, connect, resolve_url
 from dotpeen.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from dotpeen.plugins import Plugins
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to the question, for scripts.")]
@@ -55,6 +58,13 @@ class Context:
     def registry(self) -> Registry:
         """The registry. Raises `ConfigurationError` when it is missing or wrong."""
         return load_registry(self.registry_path)
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The plugins that the registry switches on. Raises `ConfigurationError` when that can't be."""
+        from dotpeen.plugins import load_plugins  # most commands need none
+
+        return load_plugins(self.registry)
 
     @cached_property
     def url(self) -> str:

@@ -10,26 +10,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from dotpeen.cli.context import JsonOption, current
-from dotpeen.plugins import PluginInfo, load_plugins
+from dotpeen.plugins import PluginInfo
 
 
 def plugins(context: typer.Context, *, as_json: JsonOption = False) -> None:
-    """List the installed plugins and those that the registry switches on.
+    """List the installed plugins: which are on, what each contributes, and how it is.
 
-    Ends with 1 when an enabled one failed or is not well.
+    Ends with 1 when an enabled one failed or is not well. `dotpeen plugin new NAME` starts one of your own.
     """
     shared = current(context)
     # What the table shows needs no warning beside it.
     logging.getLogger("dotpeen.plugins").setLevel(logging.ERROR)
-    found = load_plugins(shared.registry).describe()
+    found = shared.plugins.describe()
     if as_json:
         shared.print_json({"plugins": [dataclasses.asdict(plugin) for plugin in found]})
     elif found:
         shared.out.print(_table(found))
-        shared.out.print(
-            "External references are listed only: this release makes no columns and no routes for them.",
-            style="dim",
-        )
     else:
         shared.err.print("No plugin is installed. Ours are dotpeen-qif, dotpeen-erp and dotpeen-step.")
     if any(plugin.error or (plugin.health and not plugin.health.ok) for plugin in found):
@@ -38,25 +34,38 @@ def plugins(context: typer.Context, *, as_json: JsonOption = False) -> None:
 
 def _table(found: tuple[PluginInfo, ...]) -> Table:
     table = Table("Name", "Version", "Enabled")
-    for heading in ("Hooks", "External references", "Health"):
+    for heading in ("Hooks", "Contributes", "Health"):
         table.add_column(heading, overflow="fold")
     for plugin in found:
-        references = [f"{reference.entity}.{reference.name}" for reference in plugin.external_references]
         table.add_row(
             escape(plugin.name),
             plugin.version,
             "yes" if plugin.enabled else "no",
             "\n".join(hook.removeprefix("dotpeen_") for hook in plugin.hooks),
-            escape("\n".join(references)),
+            escape("\n".join(_contributions(plugin))),
             _health(plugin),
         )
     return table
 
 
+def _contributions(plugin: PluginInfo) -> list[str]:
+    references = [f"{reference.entity}.{reference.name}" for reference in plugin.external_references]
+    kinds = {
+        "reference": references,
+        "export": plugin.exporters,
+        "import": plugin.importers,
+        "command": plugin.commands,
+        "route": plugin.routes,
+    }
+    return [f"{kind} {name}" for kind, names in kinds.items() for name in names]
+
+
 def _health(plugin: PluginInfo) -> str:
-    if plugin.error:
-        return f"[bold red]failed[/] {escape(plugin.error)}"
-    if plugin.health is None:
-        return ""
-    state = "[green]ok[/]" if plugin.health.ok else "[bold red]not well[/]"
-    return f"{state} {escape(plugin.health.message)}".rstrip()
+    lines = [
+        f"[bold red]failed[/] {escape(error.removeprefix(f'plugin {plugin.name}: '))}"
+        for error in (plugin.error or "").splitlines()
+    ]
+    if plugin.health is not None:
+        state = "[green]ok[/]" if plugin.health.ok else "[bold red]not well[/]"
+        lines.append(f"{state} {escape(plugin.health.message)}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,115 @@
+"""The commands of the command line: our own, and the groups of the plugins that the registry switches on.
+
+Plugins are loaded only where nobody else can have the command: for a name that is none of ours, and for the list.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from dotpeen.cli.context import Context
+from dotpeen.errors import DotpeenError, PluginError
+
+PANEL: Final = "Commands of plugins"
+_PLUGIN: Final = "dotpeen.cli.plugin"
+
+
+class Commands(TyperGroup):
+    """The root group. A registry or a plugin that is broken is told of and costs only plugins' commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep what the options before the command say: help is asked for before they are processed."""
+        ctx.obj = ctx.obj or Context(*self._given(ctx, args))
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return our own commands and, after them, those of plugins."""
+        self._add_plugins(ctx, wanted=None)
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; asks the plugins only when it isn't ours."""
+        if cmd_name not in self.commands:
+            self._add_plugins(ctx, wanted=cmd_name)
+        return self.commands.get(cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what a plugin's command lets through is named as the plugin's."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            plugin = ctx.meta.get(_PLUGIN, {}).get(ctx.invoked_subcommand)
+            if plugin is None or _is_meant(error):
+                raise
+            raise PluginError(
+                plugin,
+                f"command {ctx.invoked_subcommand} failed: {_reason(error)}",
+                hint="DOTPEEN_DEBUG=1 shows the traceback, for those who maintain the plugin",
+            ) from error
+
+    def _given(self, ctx: Any, args: list[str]) -> tuple[Path | None, str | None]:
+        try:
+            options, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        except Exception as error:
+            if not _is_meant(error):
+                raise
+            return None, None  # a usage error: the parsing that follows reports it
+        registry, url = options.get("registry"), options.get("database_url")
+        return Path(registry) if registry else None, url
+
+    def _add_plugins(self, ctx: Any, *, wanted: str | None) -> None:
+        if _PLUGIN in ctx.meta:
+            return
+        groups: dict[str, str] = ctx.meta.setdefault(_PLUGIN, {})
+        site: Context = ctx.obj
+        if ctx.resilient_parsing:  # completion in a shell: nobody reads messages there
+            site.err.quiet = True
+            logging.getLogger("dotpeen.plugins").setLevel(logging.CRITICAL)
+        if _no_registry(site):
+            if wanted is not None:
+                _say(site, f"Commands of plugins are not known: there is no {site.registry_path} here.")
+            return
+        try:
+            contributed = site.plugins.commands()
+        except Exception as error:
+            _say(site, f"Commands of plugins are not known: {_reason(error)}")
+            return
+        for plugin, contribution in contributed:
+            try:
+                group = get_group(contribution)
+            except Exception as error:
+                _say(site, f"plugin {plugin}: its commands can't be built: {_reason(error)}")
+                continue
+            group.rich_help_panel = PANEL
+            groups[str(group.name)] = plugin
+            self.commands[str(group.name)] = group
+
+
+def _no_registry(site: Context) -> bool:
+    """Nobody named a registry, and there is none: a newcomer who looks around."""
+    named = site.registry_file is not None or os.environ.get("DOTPEEN_REGISTRY")
+    return not named and not site.registry_path.exists()
+
+
+def _is_meant(error: Exception) -> bool:
+    """Errors that are reported as they are: ours, a lost database, and Typer's, which has its click in or beside it."""
+    if isinstance(error, DotpeenError | psycopg.OperationalError | psycopg.errors.InsufficientPrivilege):
+        return True
+    return any(kind.__module__.partition(".")[0] in ("click", "typer") for kind in type(error).__mro__)
+
+
+def _say(site: Context, text: str) -> None:
+    site.err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DotpeenError):
+        return error.message
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
