@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import socket
@@ -17,7 +18,8 @@ import pytest
 import uvicorn
 
 from dotpeen.api.app import create_app
-from dotpeen.api.protocol import Protocol
+from dotpeen.api.runtime import Runtime
+from dotpeen.api.server import configuration
 from dotpeen.database import connect
 from dotpeen.database.schema import upgrade
 from dotpeen.demo.run import build_plant, registry_text
@@ -123,17 +125,20 @@ def serving(
             token = store.add(connection, "Acme", scopes, by="tests").token
     os.environ["DOTPEEN_TEST_INTERNAL_TOKEN"] = INTERNAL_TOKEN
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    app = create_app(url, registry, plugins, trusted=trusted)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, http=Protocol, ws="none", log_level="warning", lifespan="on", timeout_graceful_shutdown=5
-        )
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    servers: list[uvicorn.Server] = []
+
+    async def serve() -> None:
+        async with Runtime(url, registry, plugins) as runtime:
+            app = create_app(url, registry, plugins, runtime=runtime, trusted=trusted)
+            config = configuration(app, direct=None if trusted else runtime, grace=5)
+            servers.append(uvicorn.Server(config))
+            await servers[0].serve(sockets=[listener])
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()], daemon=True)
     thread.start()
     try:
         deadline = time.monotonic() + 60
-        while not server.started:
+        while not servers or not servers[0].started:
             assert thread.is_alive(), "the server did not start"
             assert time.monotonic() < deadline, "the server is not ready after a minute"
             time.sleep(0.02)
@@ -142,7 +147,8 @@ def serving(
         with api.client:
             yield api
     finally:
-        server.should_exit = True
+        for server in servers:
+            server.should_exit = True
         thread.join(30)
         listener.close()
 

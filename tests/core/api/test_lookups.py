@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dotpeen.api.lookups import LARGEST, Lookups
+from dotpeen.api.lookups import LARGEST, Lookups, Question, Waiting, uuid_array
 from dotpeen.database import connect
-from dotpeen.database.pool import make_pool
+from dotpeen.database.pool import Pool, make_pool
 
 if TYPE_CHECKING:
     from postgres import Server
@@ -50,19 +50,30 @@ class Broken(Exception):  # noqa: N818 - what the tests are given in the place o
     """Stands for the problem that a client would be told."""
 
 
+class Things:
+    """Asks for things."""
+
+    def __init__(self, pool: Pool, statement: sql.SQL, timeout: float) -> None:
+        self.lookups = Lookups(pool, timeout=timeout)
+        self.question = Question(statement.as_string(), uuid_array, lambda error: Broken(repr(error)))
+
+    def find(self, uuid: str) -> asyncio.Future[bytes | None]:
+        waiting = Waiting(uuid)
+        self.lookups.ask(self.question, waiting)
+        return waiting.body
+
+
 @asynccontextmanager
 async def lookups(
-    url: str, statement: sql.SQL = STATEMENT, *, timeout: float = 20, size: int = 4
-) -> AsyncIterator[Lookups]:
+    url: str, statement: sql.SQL = STATEMENT, *, timeout: float = 20, size: int = 6
+) -> AsyncIterator[Things]:
     pool = make_pool(url, purpose="test", size=size, statement_timeout=30)
     await pool.open(wait=True, timeout=30)
-    found = Lookups(
-        pool, sql.Composed([statement]), timeout=timeout, failed=lambda error: Broken(repr(error))
-    )
+    found = Things(pool, statement, timeout)
     try:
         yield found
     finally:
-        await found.close()
+        await found.lookups.close()
         await pool.close()
 
 
@@ -90,7 +101,7 @@ def test_each_of_many_gets_its_own_record(things: str) -> None:
 def test_none_is_lost_or_confused_among_delays_and_cancellations(things: str, seed: int) -> None:
     chance = random.Random(seed)
 
-    async def client(found: Lookups, plan: list[tuple[float, int, float | None]]) -> int:
+    async def client(found: Things, plan: list[tuple[float, int, float | None]]) -> int:
         answered = 0
         for delay, number, patience in plan:
             await asyncio.sleep(delay)
@@ -244,7 +255,7 @@ def test_backends_that_die_again_and_again_leave_nobody_hanging(things: str) -> 
                 await asyncio.to_thread(terminate, things)
             stop.set()
 
-        async def client(found: Lookups, first: int) -> tuple[int, int]:
+        async def client(found: Things, first: int) -> tuple[int, int]:
             answered = failed = 0
             number = first
             while not stop.is_set() or answered == 0:
@@ -287,14 +298,12 @@ def test_an_exhausted_pool_is_an_error_in_time(things: str) -> None:
     async def test() -> None:
         pool = make_pool(things, purpose="test", size=2, statement_timeout=30)
         await pool.open(wait=True, timeout=30)
-        found = Lookups(
-            pool, sql.Composed([STATEMENT]), timeout=0.3, failed=lambda error: Broken(repr(error))
-        )
+        found = Things(pool, STATEMENT, 0.3)
         async with pool.connection(), pool.connection():
             with pytest.raises(Broken, match="PoolTimeout"):
                 await found.find(uuid(1))
         assert await found.find(uuid(1)) == body(1)
-        await found.close()
+        await found.lookups.close()
         await pool.close()
 
     run(test())

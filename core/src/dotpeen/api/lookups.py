@@ -7,117 +7,271 @@ one; nobody waits for company.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
 
-from psycopg import sql
+import psycopg
+from psycopg.pq.abc import PGresult
 
+from dotpeen.database.line import Line
 from dotpeen.database.pool import Pool, Session
 
-SESSIONS: Final = 3
-"""Queries under way at a time for one statement, at most."""
+LINES: Final = 3
+"""Sessions kept at a time, at most; so many questions can be under way."""
 LARGEST: Final = 250
 """UUIDs in one query."""
 IMPATIENT: Final = 100
 """Another session is called when so many wait: with several under way from the start the groups stay small."""
 STUCK_SECONDS: Final = 0.02
 """Another session is called when a query takes this long: somebody may hold a lock, or the network hangs."""
+IDLE_SECONDS: Final = 2.0
+"""How long a session is kept that nobody asks."""
+_log = logging.getLogger(__name__)
+
+
+class Asker(Protocol):
+    """Somebody who wants the record with a UUID."""
+
+    uuid: str
+    """In canonical form."""
+
+    def answered(self, body: bytes | None, now: float) -> None:
+        """Take the JSON of the record, None where there is none; `now` is Unix time."""
+
+    def refused(self, error: BaseException) -> None:
+        """Learn that nobody can tell."""
+
+
+Group: TypeAlias = list[Asker]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What is asked of one entity: a statement that answers with rows of UUID and JSON, its parameters, its errors."""
+
+    statement: str
+    parameters: Callable[[Sequence[Asker]], Sequence[bytes]]
+    explain: Callable[[BaseException], BaseException]
+    """From what the database said to what the client is told."""
 
 
 class Lookups:
-    """Finds rows by UUID with one statement: its parameter is an array of UUIDs, its rows are UUID and JSON."""
+    """Asks for those who wait, question by question."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        statement: sql.Composed,
-        *,
-        timeout: float,
-        failed: Callable[[BaseException], BaseException],
-    ) -> None:
+    def __init__(self, pool: Pool, *, timeout: float) -> None:
+        """`timeout` in seconds, for one query and for a session to ask it on."""
+        self._loop = asyncio.get_running_loop()
         self._pool = pool
-        self._statement = statement.as_string()
         self._timeout = timeout
-        self._failed = failed
-        self._waiting: dict[str, list[asyncio.Future[bytes | None]]] = {}
-        self._sessions = 0
+        # A small pool has none to spare for waiting.
+        self._most = max(1, min(LINES, pool.max_size // 3))
+        self._idle_seconds = IDLE_SECONDS if pool.max_size > LINES else 0.0
+        self._waiting: dict[Question, Group] = {}
+        self._count = 0
+        self._lines: list[Line] = []
+        self._free: list[Line] = []
+        self._opening = 0
         self._asked = 0.0
         """When the last query was sent."""
+        self._used = 0.0
+        self._sending = False
+        self._alone = True
+        """Nobody came together with the last one who was asked for."""
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.TimerHandle | None = None
 
-    def find(self, uuid: str) -> asyncio.Future[bytes | None]:
-        """Return the future JSON of the record, None where there is no such record. `uuid` is in canonical form."""
-        # One for each who asks: a future that somebody stops waiting for is cancelled.
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(uuid, []).append(future)
-        self._call_session()
-        return future
+    def ask(self, question: Question, asker: Asker) -> None:
+        """Let somebody wait for an answer, which comes later and exactly once."""
+        group = self._waiting.get(question)
+        if group is None:
+            self._waiting[question] = [asker]
+        else:
+            group.append(asker)
+        self._count += 1
+        if self._sending:
+            return
+        if self._alone and self._free:
+            self._send()
+        else:
+            # At the end of this turn of the loop: who comes in the same turn goes along.
+            self._sending = True
+            self._loop.call_soon(self._send)
 
     async def close(self) -> None:
-        """Wait for the queries under way."""
+        """Wait for the queries under way and give the sessions back."""
+        self._closed = True
+        while self._count or self._opening or len(self._free) < len(self._lines):
+            await asyncio.sleep(0.01)
+        self._rest()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _call_session(self) -> None:
-        if self._sessions == 0 or (
-            self._sessions < SESSIONS
-            and (len(self._waiting) >= IMPATIENT or time.monotonic() - self._asked > STUCK_SECONDS)
+    def _send(self) -> None:
+        self._sending = False
+        while self._waiting and self._free:
+            self._ask(self._free.pop())
+        if not self._waiting:
+            return
+        sessions = len(self._lines) + self._opening
+        if sessions == 0 or (
+            sessions < self._most
+            and not self._opening
+            and (self._count >= IMPATIENT or time.monotonic() - self._asked > STUCK_SECONDS)
         ):
-            self._sessions += 1
-            task = asyncio.get_running_loop().create_task(self._serve())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._opening += 1
+            self._start(self._open())
 
-    async def _serve(self) -> None:
-        group: dict[str, list[asyncio.Future[bytes | None]]] = {}
+    def _ask(self, line: Line) -> None:
+        question = next(iter(self._waiting))
+        group = self._waiting.pop(question)
+        if len(group) > LARGEST:
+            self._waiting[question] = group[LARGEST:]
+            group = group[:LARGEST]
+        self._count -= len(group)
+        self._alone = len(group) == 1
+        self._asked = time.monotonic()
+
+        def done(result: PGresult | None, error: BaseException | None) -> None:
+            if result is None:
+                self._refuse(group, question.explain(error or TimeoutError()), line)
+            else:
+                # The next group is under way before this one is written to its clients.
+                self._take_back(line)
+                _answer(group, result)
+
+        line.ask(question.statement, question.parameters(group), done, timeout=self._timeout)
+
+    def _take_back(self, line: Line) -> None:
+        if self._waiting:
+            self._ask(line)
+            return
+        self._free.append(line)
+        self._used = time.monotonic()
+        if self._idle is None:
+            self._idle = self._loop.call_later(self._idle_seconds, self._look)
+
+    def _refuse(self, group: Group, reason: BaseException, line: Line) -> None:
+        if line.open:
+            # The statement's own error: a column that was rolled back, a lock that was not given.
+            self._take_back(line)
+        else:
+            self._drop(line)
+            # Another session would meet the same, one timeout later.
+            self._refuse_all(reason)
+        for asker in group:
+            _tell(asker.refused, reason)
+
+    def _refuse_all(self, error: BaseException) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._count = 0
+        for question, group in waiting.items():
+            reason = question.explain(error)
+            for asker in group:
+                _tell(asker.refused, reason)
+
+    def _look(self) -> None:
+        """Give the sessions back when nobody asked for a while."""
+        self._idle = None
+        rest = self._used + self._idle_seconds - time.monotonic()
+        if rest > 0 and not self._closed:
+            self._idle = self._loop.call_later(rest, self._look)
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        free, self._free = self._free, []
+        for line in free:
+            self._drop(line)
+
+    def _drop(self, line: Line) -> None:
+        self._lines.remove(line)
+        if line in self._free:
+            self._free.remove(line)
+        self._start(self._give_back(line.release()))
+
+    async def _give_back(self, session: Session) -> None:
+        with suppress(psycopg.Error):
+            await session.execute("RESET plan_cache_mode")
+        await self._pool.putconn(session)
+
+    async def _open(self) -> None:
         try:
-            async with (
-                asyncio.timeout(None) as limit,
-                self._pool.connection(timeout=self._timeout) as connection,
-            ):
-                loop = asyncio.get_running_loop()
-                while self._waiting:
-                    group = self._take()
-                    limit.reschedule(loop.time() + self._timeout)
-                    self._asked = time.monotonic()
-                    rows = await self._query(connection, list(group))
-                    for uuid, futures in group.items():
-                        for future in futures:
-                            if not future.done():
-                                future.set_result(rows.get(uuid.encode()))
-                    group = {}
+            session = await self._take_session()
         except BaseException as error:
-            # Also those who still wait: the next session would meet the same, one timeout later.
-            for uuid, futures in self._waiting.items():
-                group.setdefault(uuid, []).extend(futures)
-            self._waiting.clear()
-            reason = self._failed(error)
-            for future in (future for futures in group.values() for future in futures):
-                if not future.done():
-                    future.set_exception(reason)
-                    future.exception()  # somebody who gave up waiting leaves nobody to look at it
+            self._opening -= 1
+            if self._lines and not isinstance(error, asyncio.CancelledError):
+                return  # the others go on
+            self._refuse_all(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
-        finally:
-            self._sessions -= 1
-            if self._waiting:
-                # Came after the last look and found all sessions taken.
-                self._call_session()
+            return
+        self._opening -= 1
+        line = Line(session, broken=self._drop)
+        self._lines.append(line)
+        self._take_back(line)
 
-    def _take(self) -> dict[str, list[asyncio.Future[bytes | None]]]:
-        if len(self._waiting) <= LARGEST:
-            group, self._waiting = self._waiting, {}
-            return group
-        chosen: Sequence[str] = list(self._waiting)[:LARGEST]
-        return {uuid: self._waiting.pop(uuid) for uuid in chosen}
+    async def _take_session(self) -> Session:
+        session = await self._pool.getconn(timeout=self._timeout)
+        try:
+            # The plan is the same for all arrays; making it anew takes longer than the lookup.
+            async with asyncio.timeout(self._timeout):
+                await session.execute("SET plan_cache_mode = force_generic_plan")
+        except BaseException:
+            await self._pool.putconn(session)
+            raise
+        return session
 
-    async def _query(self, connection: Session, uuids: list[str]) -> dict[bytes, bytes]:
-        # The array as one text, and the rows as the bytes that came: nothing is parsed only to be written again.
-        result = await connection.fetch(self._statement, [f"{{{','.join(uuids)}}}".encode()])
-        found: dict[bytes, bytes] = {}
-        for row in range(result.ntuples):
-            uuid, body = result.get_value(row, 0), result.get_value(row, 1)
-            if uuid is not None and body is not None:
-                found[uuid] = body
-        return found
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Waiting:
+    """Somebody who awaits the answer."""
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        self.body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+    def answered(self, body: bytes | None, now: float) -> None:
+        """Give it to whoever still waits."""
+        if not self.body.done():
+            self.body.set_result(body)
+
+    def refused(self, error: BaseException) -> None:
+        """Raise it where somebody still waits."""
+        if not self.body.done():
+            self.body.set_exception(error)
+            self.body.exception()  # somebody who gave up waiting leaves nobody to look at it
+
+
+def uuid_array(askers: Sequence[Asker]) -> list[bytes]:
+    """Return the parameter of a statement that takes an array of UUIDs and nothing else."""
+    return [f"{{{','.join([asker.uuid for asker in askers])}}}".encode()]
+
+
+def _answer(group: Group, result: PGresult) -> None:
+    found: dict[str, bytes] = {}
+    for row in range(result.ntuples):
+        uuid, body = result.get_value(row, 0), result.get_value(row, 1)
+        if uuid is not None and body is not None:
+            found[uuid.decode()] = body
+    now = time.time()
+    for asker in group:
+        try:
+            asker.answered(found.get(asker.uuid), now)
+        except Exception as error:
+            _tell(asker.refused, error)
+
+
+def _tell(refused: Callable[[BaseException], None], reason: BaseException) -> None:
+    try:
+        refused(reason)
+    except Exception:
+        _log.exception("somebody who waits for a record can't be told what went wrong")

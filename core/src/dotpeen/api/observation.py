@@ -41,7 +41,7 @@ class Observation:
         self, application: Application, figures: Figures, *, listener: str, access_log: bool = False
     ) -> None:
         self._application = application
-        self._figures = figures
+        self.figures = figures
         self._listener = listener
         self._longest = -1.0 if access_log else SLOW_SECONDS
         # Ids must differ, not be unguessable; a generator of its own differs in every process that was forked.
@@ -69,7 +69,7 @@ class Observation:
             return send(message)
 
         key = id(state)
-        under_way = self._figures.under_way
+        under_way = self.figures.under_way
         under_way[key] = state
         try:
             await self._application(scope, receive, observed)
@@ -95,10 +95,55 @@ class Observation:
                 entity = route.shape.entity.name if route.shape is not None else ""
             else:
                 template, entity = getattr(scope.get("route"), "path", ""), ""
-            status = status or GONE
-            self._figures.finished(scope["method"], template, entity, status, seconds)
-            if status >= 500 or seconds > self._longest:
-                self._write(scope, state, template, entity, status, seconds)
+            self.finish(
+                scope["method"], template, entity, status or GONE, seconds, state, lambda: _client(scope)
+            )
+
+    def finish(
+        self,
+        method: str,
+        template: str,
+        entity: str,
+        status: int,
+        seconds: float,
+        state: dict[str, Any],
+        client: Callable[[], str | None],
+    ) -> None:
+        """Count a request that was answered, and log it where one is due."""
+        self.figures.finished(method, template, entity, status, seconds)
+        if status < 500 and seconds <= self._longest:
+            return
+        # The path and the query hold identifiers and values; the audit trail has the record, under the same id.
+        fields = {
+            "listener": self._listener,
+            "method": method,
+            "route": template or None,
+            "entity": entity or None,
+            "status": status,
+            "milliseconds": round(seconds * 1000, 3),
+            "client": client(),
+        }
+        token = logs.request.set(state)
+        if status >= 500 and status != 503:
+            self._log.error("request", **fields)
+        elif status == 503 or seconds > SLOW_SECONDS:
+            self._log.warning("request", **fields)
+        else:
+            self._log.info("request", **fields)
+        logs.request.reset(token)
+
+    def identify(self, given: bytes | None, parent: bytes | None) -> dict[str, Any]:
+        """Give a request its ids, from its X-Request-ID and traceparent where they are good."""
+        made = f"{self._bits(192):048x}"
+        trace_id = request_id = made[:32]
+        if parent is not None:
+            match = _TRACEPARENT.fullmatch(parent)
+            # Version 00 has these four fields; later ones may have more.
+            if match is not None and (match[3] is None or match[1] != b"00"):
+                trace_id = match[2].decode()
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            request_id = given.decode()
+        return {"request_id": request_id, "trace_id": trace_id, "span_id": made[32:]}
 
     def _begin(self, scope: Message) -> dict[str, Any]:
         given = parent = None
@@ -108,41 +153,15 @@ class Observation:
             elif name == b"traceparent":
                 # Two of them say nothing.
                 parent = value if parent is None else b""
-        made = f"{self._bits(192):048x}"
-        trace_id = request_id = made[:32]
-        match = _TRACEPARENT.fullmatch(parent) if parent is not None else None
-        # Version 00 has these four fields; later ones may have more.
-        if match is not None and (match[3] is None or match[1] != b"00"):
-            trace_id = match[2].decode()
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            request_id = given.decode()
         state: dict[str, Any] | None = scope.get("state")
         if state is None:
             state = scope["state"] = {}
-        state["request_id"] = request_id
-        state["trace_id"] = trace_id
-        state["span_id"] = made[32:]
+        state.update(self.identify(given, parent))
         # Not reset: every request has a task of its own, and its context ends with it.
         logs.request.set(state)
         return state
 
-    def _write(
-        self, scope: Message, state: dict[str, Any], template: str, entity: str, status: int, seconds: float
-    ) -> None:
-        # The path and the query hold identifiers and values; the audit trail has the record, under the same id.
-        client = scope.get("client")
-        fields = {
-            "listener": self._listener,
-            "method": scope["method"],
-            "route": template or None,
-            "entity": entity or None,
-            "status": status,
-            "milliseconds": round(seconds * 1000, 3),
-            "client": client[0] if client else None,
-        }
-        if status >= 500 and status != 503:
-            self._log.error("request", **fields)
-        elif status == 503 or seconds > SLOW_SECONDS:
-            self._log.warning("request", **fields)
-        else:
-            self._log.info("request", **fields)
+
+def _client(scope: Message) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None

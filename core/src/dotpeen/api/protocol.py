@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from dotpeen.api.call import Header
+from dotpeen.api.direct import Direct
+from dotpeen.api.heads import LONGEST, Head, read_head
 from dotpeen.api.problems import MEDIA_TYPE
 
 HEAD_BYTES: Final = 65_536
@@ -19,15 +23,31 @@ BODY_SECONDS: Final = 30.0
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep a connection: then it is never this side that closes one just as a request comes."""
 
+HEADS: Final = 16
+"""Heads remembered of one connection."""
+
 _IDLE, _HEAD, _BODY = range(3)
 _feed: Final = HttpToolsProtocol.data_received
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. A request that comes whole, as nearly all do, costs no timer and a microsecond."""
+    """One connection. A request that comes whole, as nearly all do, costs no timer and a microsecond.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    Those that `direct` takes never get as far as the parser.
+    """
+
+    def __init__(self, *arguments: Any, direct: Direct | None = None, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.remote = ""
+        self._direct = direct
+        self._heads: dict[bytes, Head | None] = {}
+        self._taken = False
+        """`direct` is about to answer a request."""
+        self._held = b""
+        """What came meanwhile."""
+        self._ending = False
+        self._defaults: tuple[object, bytes, bool] = (None, b"", False)
+        self._quiet_since = 0.0
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timed = _IDLE
@@ -35,15 +55,24 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request, and not for ever."""
         super().connection_made(transport)
+        if self.client is not None:
+            self.remote = self.client[0]
         self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._stop_timer()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         """Take what came, then see whether it was all."""
+        if self._direct is not None:
+            if self._taken:
+                self._hold(data)
+                return
+            if self._take(data, self._direct):
+                return
         if len(data) > HEAD_BYTES and self._part() != _BODY:
             end = data.find(b"\r\n\r\n")
             if end < 0 or self._head_bytes + end > HEAD_BYTES:
@@ -57,6 +86,82 @@ class Protocol(HttpToolsProtocol):
                 self._head_bytes = 0
             return
         self._wait(len(data))
+
+    def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
+        """Send what `direct` answers."""
+        fields = [b"%s: %s\r\n" % header for header in headers]
+        self.send([STATUS_LINE[status], b"", *fields, b"\r\n", body])
+
+    def send(self, pieces: list[bytes]) -> None:
+        """Send what `direct` answers; the second of the pieces is the place of the default headers."""
+        state = self.server_state
+        if state.default_headers is not self._defaults[0]:
+            joined = b"".join(b"%s: %s\r\n" % header for header in state.default_headers)
+            last = (b"connection", b"close") in state.default_headers
+            self._defaults = (state.default_headers, joined, last)
+        state.total_requests += 1
+        self._taken = False
+        transport = self.transport
+        if transport.is_closing():
+            return
+        _, pieces[1], last = self._defaults
+        if self._ending and not last:
+            pieces[1] += b"connection: close\r\n"
+        transport.write(b"".join(pieces))
+        if last or self._ending:
+            transport.close()
+            return
+        # One timer for many requests: it looks again when it is due.
+        self._quiet_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        if self._held:
+            held, self._held = self._held, b""
+            self.flow.resume_reading()
+            self.data_received(held)
+
+    def shutdown(self) -> None:
+        """End once what is under way is answered."""
+        if self._taken:
+            self._ending = True
+        else:
+            super().shutdown()
+
+    def _take(self, data: bytes, direct: Direct) -> bool:
+        line, _, rest = data.partition(b"\r\n")
+        try:
+            head = self._heads[rest]
+        except KeyError:
+            if len(rest) > LONGEST:
+                return False
+            if len(self._heads) >= HEADS:
+                self._heads.clear()
+            head = self._heads[rest] = read_head(rest)
+        if head is None or not self._between():
+            return False
+        self._taken = direct.take(self, line, head)
+        if self._taken and self._timer is not None:
+            self._stop_timer()
+        return self._taken
+
+    def _between(self) -> bool:
+        """Whether nothing is under way: no answer, no part of a request, nothing that the client has to read first."""
+        if self.scope is not None:
+            cycle = self.cycle
+            if (
+                cycle is None
+                or cycle.scope is not self.scope
+                or cycle.more_body
+                or not cycle.response_complete
+            ):
+                return False
+        return not (self.pipeline or self.flow.write_paused or self.transport.is_closing())
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self.flow.pause_reading()
 
     def _wait(self, size: int) -> None:
         part = self._part()
@@ -83,7 +188,13 @@ class Protocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """End a connection that was quiet for long, also where the client never fetched its answer."""
-        if self.transport.get_write_buffer_size():
+        self.timeout_keep_alive_task = None
+        if self._taken:
+            return
+        rest = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+        if rest > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(rest, self.timeout_keep_alive_handler)
+        elif self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
             super().timeout_keep_alive_handler()

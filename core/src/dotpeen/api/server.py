@@ -13,17 +13,21 @@ import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 import uvloop
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from dotpeen.api import logs
 from dotpeen.api.app import create_app
+from dotpeen.api.direct import Direct
 from dotpeen.api.figures import Board, Figures
 from dotpeen.api.listeners import BACKLOG, Listener
 from dotpeen.api.metrics import Metrics
+from dotpeen.api.observation import Observation
 from dotpeen.api.protocol import KEEP_ALIVE_SECONDS, Protocol
 from dotpeen.api.runtime import Runtime
 from dotpeen.api.surface import Application
@@ -93,7 +97,8 @@ class _Server(uvicorn.Server):
                     await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        return Protocol(config=self.config, server_state=self.server_state, app_state={})
+        create = cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class)
+        return create(config=self.config, server_state=self.server_state, app_state={})
 
 
 async def serve(
@@ -164,20 +169,42 @@ def _server(service: Service, listener: Listener, runtime: Runtime, figures: Fig
         trusted=listener is service.internal,
         figures=figures,
     )
-    return _Server(
-        uvicorn.Config(
-            application,
-            http=Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=service.grace,
-        )
+    direct = runtime if listener is service.external else None
+    return _Server(configuration(application, direct=direct, grace=service.grace))
+
+
+def configuration(application: Observation, *, direct: Runtime | None, grace: int) -> uvicorn.Config:
+    """Return how uvicorn serves a listener; with `direct`, plain lookups by UUID don't go through the application.
+
+    `grace` in seconds: what requests under way have once the server is to end.
+    """
+    # typed for uvicorn's own scopes, which are mappings as ours are
+    proxied = ProxyHeadersMiddleware(
+        cast("Any", application), os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
     )
+    taking = None
+    if direct is not None:
+        taking = Direct(direct, application, remote=partial(_remote, proxied))
+    return uvicorn.Config(
+        proxied,
+        http=cast("type[asyncio.Protocol]", partial(Protocol, direct=taking)),
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=grace,
+    )
+
+
+def _remote(proxied: ProxyHeadersMiddleware, connected: str, forwarded: str) -> str:
+    """Who asks, as the middleware has it for the requests that come by it."""
+    if connected not in proxied.trusted_hosts:
+        return connected
+    return proxied.trusted_hosts.get_trusted_client_address(forwarded)[0] or connected
 
 
 def _once(loop: asyncio.AbstractEventLoop, descriptor: int, tell: Callable[[], None]) -> Callable[[], None]:

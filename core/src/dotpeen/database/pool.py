@@ -29,6 +29,15 @@ class Session(AsyncConnection[tuple[Any, ...]]):
         """
         self.pgconn.finish()
 
+    @property
+    def prepared(self) -> dict[str, bytes]:
+        """The statements that this session has prepared, by their text."""
+        try:
+            found: dict[str, bytes] = self.__dict__["prepared"]
+        except KeyError:
+            found = self.__dict__["prepared"] = {}
+        return found
+
     async def fetch(self, query: str, parameters: Sequence[bytes | None]) -> PGresult:
         """Run a statement that is asked again and again, prepared once; the result is as it came, text in UTF-8.
 
@@ -36,10 +45,7 @@ class Session(AsyncConnection[tuple[Any, ...]]):
         of `execute` costs several times the processor time of the lookup that it is for. Raises `psycopg.Error`;
         whoever stops waiting closes the session.
         """
-        try:
-            prepared: dict[str, bytes] = self.__dict__["prepared"]
-        except KeyError:
-            prepared = self.__dict__["prepared"] = {}
+        prepared = self.prepared
         if query in prepared:
             try:
                 return await self._ask(prepared[query], parameters)
@@ -93,12 +99,21 @@ class Session(AsyncConnection[tuple[Any, ...]]):
         return result
 
     async def _prepare(self, query: str) -> bytes:
-        numbers = itertools.count(1)
-        text = re.sub("%[s%]", lambda match: "%" if match[0] == "%%" else f"${next(numbers)}", query)
-        name = f"dotpeen_{sha256(query.encode()).hexdigest()[:32]}"
+        name = statement_name(query)
         # No name from outside: the statement is one of ours, and composed already.
-        await self.execute(f"PREPARE {name} AS {text}".encode())
-        return name.encode()
+        await self.execute(b"PREPARE " + name + b" AS " + numbered(query))
+        return name
+
+
+def statement_name(query: str) -> bytes:
+    """Return the name under which sessions prepare a statement."""
+    return f"dotpeen_{sha256(query.encode()).hexdigest()[:32]}".encode()
+
+
+def numbered(query: str) -> bytes:
+    """Return the statement with PostgreSQL's own placeholders, `$1` and so on, for `%s`."""
+    numbers = itertools.count(1)
+    return re.sub("%[s%]", lambda match: "%" if match[0] == "%%" else f"${next(numbers)}", query).encode()
 
 
 Pool: TypeAlias = AsyncConnectionPool[Session]
