@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import re
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-import httptools
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dotpeen.api.direct import Direct
-from dotpeen.api.heads import read_head
 from dotpeen.database import connect
 from dotpeen.partners import Scope, store
 
@@ -75,11 +75,15 @@ def audited(api: Api, partner: str) -> list[tuple[Any, ...]]:
 
 
 def add(api: Api, name: str, *scopes: str, **options: Any) -> dict[str, str]:
-    """Add a partner, let the server get to know its token, and return the headers of its requests."""
+    """Add a partner and return the headers of its requests; the server knows its token."""
     with connect(api.database, purpose="test") as connection:
         issued = store.add(connection, name, {Scope.parse(scope) for scope in scopes}, by="tests", **options)
-    headers = {"authorization": f"Bearer {issued.token.text}"}
-    request(api.url, "GET", f"{EXTERNAL}/resolve/{UNKNOWN}", headers=headers)
+    return introduced(api, {"authorization": f"Bearer {issued.token.text}"})
+
+
+def introduced(api: Api, headers: dict[str, str]) -> dict[str, str]:
+    """Let the server get to know a token: of an unknown one the short way leaves the asking to the long one."""
+    request(api.url, "GET", f"{EXTERNAL}/resolve/{UNKNOWN}", headers=headers | LONG_WAY)
     return headers
 
 
@@ -113,7 +117,7 @@ def test_both_ways_answer_and_record_the_same(
         ({"path": "/"}, 200),
         ({"headers": {"if-none-match": "*"}}, 304),
         ({"headers": {"origin": "https://elsewhere.example"}}, 200),
-        ({"headers": {"accept": "a  b"}}, 200),
+        ({"headers": {"accept": "a\tb"}}, 200),
         ({"headers": {"connection": "close"}}, 200),
         ({"headers": {"content-length": "0"}}, 200),
         ({"headers": {"authorization": "Bearer dp_0000000000000000_" + "x" * 43}}, 401),
@@ -190,6 +194,12 @@ class Wire:
         self.socket = socket.create_connection((place.hostname or "", place.port or 0), timeout=30)
         self._read = b""
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.socket.close()
+
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
@@ -233,104 +243,38 @@ def test_requests_are_answered_in_order_however_their_bytes_arrive(
     stream = b"".join(
         written(api, f"{EXTERNAL}/parts/{uuid}", more) for uuid, (_, more) in zip(uuids, choices, strict=True)
     )
-    wire = Wire(api)
     places = sorted({0, *(min(cut, len(stream)) for cut in cuts), len(stream)})
-    for start, end in zip(places, places[1:], strict=False):
-        wire.send(stream[start:end])
-        if pauses:
-            time.sleep(0.002)
-    answers = wire.answers(len(uuids))
+    with Wire(api) as wire:
+        for start, end in itertools.pairwise(places):
+            wire.send(stream[start:end])
+            if pauses:
+                time.sleep(0.002)
+        answers = wire.answers(len(uuids))
     assert [status for status, _ in answers] == [200] * len(uuids)
     assert [json.loads(body)["data"]["persistentUuid"] for _, body in answers] == uuids
-    wire.socket.close()
 
 
 def test_a_client_that_does_not_read_is_not_kept_answers_for(api: Api, witness: Witness) -> None:
     entity = api.registry.entities["Part"]
     uuid = str(witness.row(entity)[entity.uuid.column])
     one = written(api, f"{EXTERNAL}/parts/{uuid}")
-    wire = Wire(api)
-    wire.socket.settimeout(2)
     sent = 0
     # What the sockets' buffers hold is some megabytes; the server stops reading soon after they are full.
-    try:
-        while sent < 60_000:
-            wire.send(one * 20)
-            sent += 20
-    except TimeoutError:
-        pass
-    assert sent < 60_000, "the server goes on reading from a client that never reads"
-    wire.socket.close()
+    with Wire(api) as wire, suppress(TimeoutError):
+        wire.socket.settimeout(2)
+        while sent < 400_000:
+            wire.send(one * 200)
+            sent += 200
+    assert sent < 400_000, "the server goes on reading from a client that never reads"
     assert api.get(f"{EXTERNAL}/parts/{uuid}").status_code == 200
 
 
 def test_two_ids_of_the_client_are_kept(api: Api, witness: Witness, taken: list[bool]) -> None:
     entity = api.registry.entities["Part"]
     path = f"{EXTERNAL}/parts/{witness.row(entity)[entity.uuid.column]}"
-    good = request(api.url, "GET", path, headers=api.partner | {"x-request-id": "Night-shift.7"})
-    bad = request(api.url, "GET", path, headers=api.partner | {"x-request-id": "what<is>this"})
+    partner = introduced(api, api.partner)
+    good = request(api.url, "GET", path, headers=partner | {"x-request-id": "Night-shift.7"})
+    bad = request(api.url, "GET", path, headers=partner | {"x-request-id": "what<is>this"})
     assert good.headers["x-request-id"] == "Night-shift.7"
     assert bad.headers["x-request-id"] != "what<is>this"
     assert taken == [True, True]
-
-
-class _Parsed:
-    """What the HTTP parser makes of a request."""
-
-    def __init__(self, data: bytes) -> None:
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.complete = 0
-        self.keep_alive = False
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_message_complete(self) -> None:
-        self.complete += 1
-        self.keep_alive = self._parser.should_keep_alive()
-
-
-TOKEN = "dp_" + "0" * 16 + "_" + "x" * 43
-FIELDS = st.sampled_from(
-    [
-        b"Host: plant",
-        b"host: a",
-        b"Authorization: Bearer " + TOKEN.encode(),
-        b"authorization:Bearer " + TOKEN.encode(),
-        b"Authorization: bearer   " + TOKEN.encode(),
-        b"Connection: keep-alive",
-        b"Connection: close",
-        b"Connection: Upgrade",
-        b"Content-Length: 5",
-        b"Transfer-Encoding: chunked",
-        b"Accept-Encoding: gzip;q=0",
-        b"Accept-Encoding: gzip, br",
-        b"X-Request-Id: a b",
-        b"Accept : x",
-        b" folded",
-        b"Accept: \xff",
-        b"Accept: a\tb",
-        b"",
-        b"Expect: 100-continue",
-        b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
-    ]
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(fields=st.lists(FIELDS, max_size=6), ending=st.sampled_from([b"\r\n\r\n", b"\r\n", b"\n\n", b""]))
-def test_a_head_is_read_only_where_the_parser_reads_the_same(fields: list[bytes], ending: bytes) -> None:
-    rest = b"\r\n".join([b"Host: plant", b"Authorization: Bearer " + TOKEN.encode(), *fields]) + ending
-    head = read_head(rest)
-    if head is None:
-        return
-    parsed = _Parsed(b"GET / HTTP/1.1\r\n" + rest)
-    assert (parsed.complete, parsed.keep_alive) == (1, True)
-    found = dict(parsed.headers)
-    assert len(found) == len(parsed.headers)
-    assert found[b"authorization"].split()[-1].decode() == TOKEN
-    assert head.request_id == found.get(b"x-request-id")
-    assert head.traceparent == found.get(b"traceparent")
-    assert not found.keys() & {b"content-length", b"transfer-encoding", b"upgrade", b"expect"}

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,78 @@ def test_what_is_no_http_is_a_problem(address: tuple[str, int], nonsense: bytes)
     assert problem(exchange(address, nonsense))["status"] == 400
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+@pytest.mark.parametrize("name", [b"Upgrade", b"UPGRADE"])
+def test_an_upgrade_that_is_asked_for_is_ignored(address: tuple[str, int], pause: float, name: bytes) -> None:
+    """As Java's HttpClient does with every request; the parser would take the body for another protocol."""
+    inner = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nConnection: Upgrade, HTTP2-Settings\r\n" + name + b": h2c\r\n"
+    last = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    answer = exchange(address, head + b"content-length: %d\r\n\r\n" % len(inner), inner + last, pause=pause)
+    assert [part.split(b"\r\n\r\n")[1] for part in answer.split(b"HTTP/1.1 200 OK")[1:]] == [
+        str(len(inner)).encode(),
+        b"0",
+    ]
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_body_is_never_taken_for_a_request(address: tuple[str, int], cut: int) -> None:
+    inner = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: foo\r\n"
+    place = head.index(b"upgrade: foo") + cut
+    length = b"content-length: %d\r\n\r\n" % len(inner)
+    answer = exchange(address, head[:place], head[place:] + length, inner, pause=0.05)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_trailers_are_not_headers_and_have_a_limit(address: tuple[str, int]) -> None:
+    head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+    assert exchange(address, head + b"x-trailer: 1\r\n\r\n").endswith(b"\r\n\r\n3")
+    lines = [b"x-trailer: " + b"a" * 8000 + b"\r\n" for _ in range(20)]
+    assert problem(exchange(address, head, *lines, pause=0.01))["status"] == 431
+    assert problem(exchange(address, head, b"x-trailer: ", *[b"a" * 8000] * 20, pause=0.01))["status"] == 431
+
+
+def test_empty_lines_put_nothing_off() -> None:
+    with answering(keep_alive=1) as address, socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert connection.recv(65536)
+        began = time.monotonic()
+        ended = False
+        while not ended:
+            assert time.monotonic() - began < 20, "the connection is kept for ever"
+            try:
+                connection.sendall(b"\r\n")
+                connection.settimeout(0.2)
+                ended = connection.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+
+
+def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "KEEP_ALIVE_SECONDS", 1)
+    with answering() as address, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(address)
+        connection.sendall(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n" * 5)
+        time.sleep(3)
+        connection.settimeout(30)
+        with suppress(ConnectionResetError):
+            while connection.recv(1 << 20):
+                pass
+
+
+def test_requests_that_nobody_reads_the_answers_of_are_not_read_either(address: tuple[str, int]) -> None:
+    sent = 0
+    with socket.create_connection(address, timeout=2) as connection, suppress(TimeoutError):
+        while sent < 300 << 20:
+            connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx-no-field-of-ours: 1\r\n\r\n" * 500)
+            sent += 500 * 60
+    assert sent < 300 << 20
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.01])
 def test_headers_have_a_limit(address: tuple[str, int], pause: float) -> None:
     lines = [b"x-filler: " + b"a" * 8000 + b"\r\n" for _ in range(HEAD_BYTES // 8000 + 1)]
@@ -204,6 +276,8 @@ def test_an_answer_that_nobody_fetches_is_thrown_away() -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
         time.sleep(3)
+        # What is left in the sockets' buffers, and faster.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
         assert len(everything(connection)) < LARGE
 
 

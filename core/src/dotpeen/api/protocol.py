@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from dotpeen.api.call import Header
 from dotpeen.api.direct import Direct
@@ -23,11 +24,15 @@ BODY_SECONDS: Final = 30.0
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep a connection: then it is never this side that closes one just as a request comes."""
 
+FRAMING_BYTES: Final = 65_536
+"""Of a chunked body, what is neither content nor in proportion to it: trailers, chunk extensions."""
 HEADS: Final = 16
 """Heads remembered of one connection."""
 
 _IDLE, _HEAD, _BODY = range(3)
 _feed: Final = HttpToolsProtocol.data_received
+_UPGRADE: Final = re.compile(rb"(?i:(?<=\r\n)upgrade)(?=[ \t]*:)")
+_IGNORED: Final = b"ignored"
 
 
 class Protocol(HttpToolsProtocol):
@@ -48,6 +53,10 @@ class Protocol(HttpToolsProtocol):
         self._ending = False
         self._defaults: tuple[object, bytes, bool] = (None, b"", False)
         self._quiet_since = 0.0
+        """When the last answer was complete, on the loop's clock."""
+        self._framing = 0
+        self._answering: RequestResponseCycle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timed = _IDLE
@@ -60,8 +69,13 @@ class Protocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Forget the timers, and those requests that came together with the one being answered."""
         self._stop_timer()
+        self.resume_writing()
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
@@ -78,14 +92,22 @@ class Protocol(HttpToolsProtocol):
             if end < 0 or self._head_bytes + end > HEAD_BYTES:
                 self._refuse_head()
                 return
+        if self._part() != _BODY:
+            data = _without_upgrade(data)
         _feed(self, data)
         cycle = self.cycle
         if cycle is not None and cycle.scope is self.scope and not cycle.more_body:
             if self._timer is not None:
                 self._stop_timer()
                 self._head_bytes = 0
+            if self.timeout_keep_alive_task is None and cycle.response_complete:
+                # Empty lines between requests are nothing, and put nothing off.
+                rest = self._quiet_since + self.timeout_keep_alive - self.loop.time()
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    max(0.0, rest), self.timeout_keep_alive_handler
+                )
             return
-        self._wait(len(data))
+        self._wait(data)
 
     def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
         """Send what `direct` answers."""
@@ -163,20 +185,71 @@ class Protocol(HttpToolsProtocol):
         self._held += data
         self.flow.pause_reading()
 
-    def _wait(self, size: int) -> None:
+    def _wait(self, data: bytes) -> None:
         part = self._part()
         if part == _HEAD:
-            self._head_bytes += size
+            # Of requests that came together, only the last is not whole yet.
+            before = data.rfind(b"\r\n\r\n")
+            self._head_bytes = self._head_bytes + len(data) if before < 0 else len(data) - before - 4
             if self._head_bytes > HEAD_BYTES:
                 self._refuse_head()
                 return
         elif part == _BODY:
             self._head_bytes = 0
+            self._framing += len(data)
+            if self._framing > FRAMING_BYTES:
+                self._refuse(
+                    431, "Request header fields too large", "chunk extensions and trailers are too long"
+                )
+                return
         if part != _IDLE and (self._timer is None or self._timed != part):
             self._stop_timer()
             self._timed = part
             seconds = HEAD_SECONDS if part == _HEAD else BODY_SECONDS
             self._timer = self.loop.call_later(seconds, self._too_slow)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; those behind a chunked body are nobody's (RFC 9110 6.5.1)."""
+        if self.cycle is None or self.cycle.scope is not self.scope:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer; what the parser takes for an upgrade is the last on its connection."""
+        self._framing = 0
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            # The parser knows no body of such a request, which what follows could be.
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        # The smallest chunk of one byte is six.
+        self._framing -= 6 * len(body)
+        super().on_body(body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, and read more only when all that came are answered."""
+        self._quiet_since = self.loop.time()
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read, and not for ever."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(KEEP_ALIVE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
 
     def _part(self) -> int:
         # The parser makes a scope where a request begins, and a cycle where its headers end.
@@ -235,3 +308,15 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Rename the field Upgrade in a head: it is ignored (RFC 9110 7.8), and the parser would drop the body for it.
+
+    One that is cut in two, or of a request behind another one, is left, and ends the connection.
+    """
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[:end]
+    if not _UPGRADE.search(head):
+        return data
+    return _UPGRADE.sub(_IGNORED, head) + data[len(head) :]
