@@ -71,7 +71,7 @@ def plant_registry() -> Registry:
     text = registry_text()
     text = text.replace(
         "[entities.Part]\n", '[entities.Part]\nwritable = ["description", "status"]\n', 1
-    ).replace("[plugins.qif]", f"{_SETTINGS}\n[plugins.qif]", 1)
+    ).replace("[api]\n", _SETTINGS, 1)
     return parse_registry(text, file="registry.toml")
 
 
@@ -89,9 +89,7 @@ def whole_registry() -> Registry:
     text = registry_text()
     start = text.index("# [entities.Equipment]")
     text = text[:start] + re.sub("^# ", "", text[start:], flags=re.MULTILINE)
-    return parse_registry(
-        text.replace("[plugins.qif]", f"{_SETTINGS}\n[plugins.qif]", 1), file="registry.toml"
-    )
+    return parse_registry(text.replace("[api]\n", _SETTINGS, 1), file="registry.toml")
 
 
 def build_site(url: str) -> None:

@@ -21,6 +21,7 @@ from dotpeen.database import connect
 from dotpeen.database.schema import upgrade
 from dotpeen.demo.run import registry_text
 from dotpeen.migration import Runner
+from dotpeen.plugins import load_plugins
 from dotpeen.records import Shapes, load_shapes
 from dotpeen.registry import Registry, parse_registry
 
@@ -367,21 +368,26 @@ def test_every_type_and_name_of_a_database_can_be_documented(template_database: 
 
 
 class TestCommand:
-    def test_prints_the_external_document_without_a_server(
-        self, api: Api, external: Contract, run_dotpeen: Dotpeen
-    ) -> None:
+    def test_prints_the_external_document_without_a_server(self, api: Api, run_dotpeen: Dotpeen) -> None:
         (run_dotpeen.folder / "registry.toml").write_text(registry_with_writable(), encoding="utf-8")
         done = run_dotpeen("--database-url", api.database, "api", "openapi")
-        assert (done.returncode, done.json) == (0, external.document)
+        assert (done.returncode, done.json) == (0, documented(api.database, internal=False))
 
-    def test_writes_the_internal_one_to_a_file(
-        self, api: Api, internal: Contract, run_dotpeen: Dotpeen, tmp_path: Path
-    ) -> None:
+    def test_writes_the_internal_one_to_a_file(self, api: Api, run_dotpeen: Dotpeen, tmp_path: Path) -> None:
         (run_dotpeen.folder / "registry.toml").write_text(registry_with_writable(), encoding="utf-8")
         file = tmp_path / "openapi.json"
         done = run_dotpeen("--database-url", api.database, "api", "openapi", "--internal", "-o", file)
         assert (done.returncode, done.stdout) == (0, "")
-        assert json.loads(file.read_text(encoding="utf-8")) == internal.document
+        assert json.loads(file.read_text(encoding="utf-8")) == documented(api.database, internal=True)
+
+
+def documented(url: str, *, internal: bool) -> dict[str, Any]:
+    """What a server with the registry's plugins would say of itself."""
+    registry = parse_registry(registry_with_writable(), file="registry.toml")
+    plugins = load_plugins(registry)
+    with connect(url, purpose="test") as connection:
+        shapes = load_shapes(connection, registry, plugins)
+    return document(registry, shapes, internal=internal, plugins=plugins)
 
 
 def registry_with_writable() -> str:

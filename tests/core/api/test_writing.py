@@ -142,13 +142,24 @@ class TestCreate:
     @each_entity
     def test_a_value_that_must_be_there_is_missed(self, plant: Api, witness: Witness, entity: Entity) -> None:
         values = copy(witness, entity, 5)
-        for name in ("updatedAt", *entity.business_id):
-            for given in (
-                {key: value for key, value in values.items() if key != name},
-                values | {name: None},
-            ):
-                answer = send(plant, "POST", f"/api/internal/{entity.path}", given)
-                assert refused(answer, 422)["field"] == name
+        without = [
+            {key: value for key, value in values.items() if key != name} for name in entity.business_id
+        ]
+        empty = [values | {name: None} for name in ("updatedAt", *entity.business_id)]
+        for name, given in zip(
+            (*entity.business_id, "updatedAt", *entity.business_id), without + empty, strict=True
+        ):
+            answer = send(plant, "POST", f"/api/internal/{entity.path}", given)
+            assert refused(answer, 422)["field"] == name
+
+    def test_the_time_of_the_change_is_set_where_the_registry_says_so(self, plant: Api) -> None:
+        made = send(plant, "POST", "/api/internal/parts", {"partNumber": "STAMPED", "description": "d"})
+        assert made.status_code == 201, made.text
+        first = made.json()["data"]
+        path = f"{PARTS}/{first['persistentUuid']}"
+        assert send(plant, "PATCH", path, {"status": "OBSOLETE"}).status_code == 200
+        inside = plant.get(f"/api/internal/parts/{first['id']}", internal=True).json()["data"]
+        assert first["createdAt"] <= first["updatedAt"] < inside["updatedAt"]
 
     def test_a_record_may_name_another_by_its_uuid_or_key_and_not_both(
         self, plant: Api, witness: Witness

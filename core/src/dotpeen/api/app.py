@@ -32,7 +32,7 @@ def create_app(
     runtime: Runtime | None = None,
     figures: Figures | None = None,
     trusted: bool = False,
-) -> Application:
+) -> Observation:
     """Make the ASGI application of one listener.
 
     `trusted`: its callers need no token on the internal and flexible routes. Two listeners of one process share a
@@ -56,15 +56,17 @@ def create_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.runtime = running
     counted = figures or Figures()
     app.include_router(health.router(running, counted, trusted=trusted))
     app.include_router(metrics.router(running, counted, trusted=trusted))
-    app.include_router(oauth.router)
+    app.include_router(oauth.router(running))
     app.include_router(
         documentation.router(
-            lambda: document(running.registry, running.shapes, internal=trusted), state=lambda: running.shapes
+            lambda: document(running.registry, running.shapes, internal=trusted, plugins=running.plugins),
+            state=lambda: running.shapes,
         )
     )
     app.add_exception_handler(Problem, _problem)
@@ -74,6 +76,7 @@ def create_app(
         routes=lambda: running.routes,
         gate=running.gate,
         audit=running.audit,
+        refusals=running.refusals,
         beyond=app,
         max_body=registry.api.max_body,
         trusted=trusted,
@@ -82,9 +85,10 @@ def create_app(
         surface = CORSMiddleware(
             surface,
             allow_origins=list(registry.api.cors_origins),
-            allow_methods=["GET", "HEAD", "POST", "PATCH"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type", "if-match", "if-none-match", "x-request-id"],
             expose_headers=[
+                "content-disposition",
                 "etag",
                 "ratelimit-limit",
                 "ratelimit-remaining",

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from dotpeen.api.problems import Problem
+from dotpeen.api.streaming import Receive, Stream
 from dotpeen.partners import Grant
 from dotpeen.records import Shape
 
@@ -18,7 +19,7 @@ JSON: Final = (b"content-type", b"application/json")
 
 @dataclass(slots=True)
 class Answer:
-    """A response: its body is whole, and small enough to be."""
+    """A response: its body is whole, and small enough to be; or is sent as it is made, by `stream`."""
 
     status: int
     body: bytes
@@ -30,6 +31,8 @@ class Answer:
     records: int = 0
     changed: tuple[str, ...] = ()
     """Columns that were written."""
+    stream: Stream | None = None
+    """In the place of `body`. Whoever doesn't send it closes it."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,8 @@ class Call:
     read_body: Callable[[], Awaitable[bytes]]
     request_id: str
     grant: Grant | None = None
+    receive: Receive | None = None
+    """Of the server: tells when the client goes away."""
 
     def parameters(self) -> list[tuple[str, str]]:
         """The query as names and values. Raises `Problem` where it is not UTF-8 or too long."""
@@ -106,6 +111,15 @@ def decode(segment: bytes) -> str:
     if "\0" in text:
         raise Problem("invalid-path", "the path contains the character NUL")
     return text
+
+
+def accepts_gzip(value: bytes) -> bool:
+    """Tell whether an Accept-Encoding allows gzip (RFC 9110 12.5.3)."""
+    for part in value.lower().split(b","):
+        name, _, parameters = part.partition(b";")
+        if name.strip() in (b"gzip", b"*"):
+            return parameters.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False
 
 
 class _RefusedJsonError(ValueError):

@@ -66,7 +66,7 @@ class _Lookup:
         self.question = Question(
             recorded(lookup, route=route.template, entity=self.entity),
             direct.parameters,
-            told(shape, as_problem),
+            told(shape, as_problem, direct._runtime.look_again),
         )
 
 

@@ -18,6 +18,10 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "The path is not percent-encoded UTF-8, or contains the character NUL.",
         "Percent-encode each part of the path by itself: a `/` inside an identifier is `%2F`.",
     ),
+    "invalid-header": Explanation(
+        "A header that may stand once stands twice, or its value is not what it takes.",
+        "Send it once, as `detail` says.",
+    ),
     "invalid-query": Explanation(
         "A parameter is unknown, or its value is not what it takes; `parameter` names it.",
         "Compare it with the route's parameters in the documentation. A cursor is good only for the filters and the "
@@ -84,8 +88,12 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Send less at a time.",
     ),
     "unsupported-media-type": Explanation(
-        "The body is not JSON by its `Content-Type`.",
-        "Send `Content-Type: application/json`.",
+        "The body is not JSON by its `Content-Type`, or is compressed.",
+        "Send `Content-Type: application/json`, and no `Content-Encoding`.",
+    ),
+    "misdirected": Explanation(
+        "The internal listener was asked for by a name that it does not answer to.",
+        "Ask by its address, or have the name added to `internal_names` of the registry.",
     ),
     "rate-limited": Explanation(
         "The partner has used up its requests of this time.",
@@ -94,6 +102,10 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     "internal-error": Explanation(
         "Something went wrong on the server that nobody foresaw.",
         "Tell the site the `requestId`: its log says more.",
+    ),
+    "busy": Explanation(
+        "As many requests of this kind are under way as the site allows at a time.",
+        "Try again after the seconds of `Retry-After`, one document after the other.",
     ),
     "database-unavailable": Explanation(
         "The server can't reach its database right now.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from dotpeen.api import answers
 from dotpeen.api.call import JSON, Answer, Call
@@ -33,7 +33,7 @@ class External:
             path = f"{BASE}/{shape.entity.path}"
             found += [
                 Route("GET", path, "external", "read", self.page, shape),
-                Route("GET", f"{path}/{{uuid}}", "external", "read", self.one, shape),
+                Route("GET", f"{path}/{{uuid}}", "external", "read", self.one, shape, direct=True),
                 Route("POST", f"{path}/batch", "external", "read", self.batch, shape),
                 Route("GET", f"{path}/by/{{field}}/{{value}}", "external", "read", self.by, shape),
                 Route("GET", f"{path}/by", "external", "read", self.by_fields, shape),
@@ -53,7 +53,7 @@ class External:
         else:
             body = await self._reading.lookup(shape, uuid)
         if body is None:
-            raise _unknown(shape, uuid)
+            raise unknown(shape, uuid)
         return answers.record(call, body, requested={"requestedUuid": uuid}, uuid=uuid)
 
     async def page(self, call: Call) -> Answer:
@@ -125,16 +125,23 @@ class External:
     async def resolve(self, call: Call) -> Answer:
         """Which record has this UUID, and everything else that carries its identity."""
         uuid = _uuid(None, call.values[0])
-        found = await self._reading.resolve(uuid)
         grant = call.grant
+
+        def allowed(entity: str) -> bool:
+            return grant is not None and grant.allows(entity, "read")
+
+        found = await self._reading.resolve(uuid, allowed=allowed)
         # What a partner may not read is to them what does not exist.
-        if found is None or grant is None or not grant.allows(found.shape.entity.name, "read"):
+        if found is None:
             raise Problem("not-found", "no record has this UUID", error="Record not found", uuid=uuid)
-        shape = found.shape
-        head = json.dumps({"entity": shape.entity.name, "url": f"{BASE}/{shape.entity.path}/{uuid}"})
-        body = b'%s,"record":%s,"thread":%s}' % (head[:-1].encode(), found.body, found.thread)
-        answer = answers.record(call, body, requested={"requestedUuid": uuid}, uuid=uuid)
-        answer.entity = shape.entity.name
+        entity = found.shape.entity
+        head: dict[str, Any] = {"entity": entity.name, "url": f"{BASE}/{entity.path}/{found.uuid}"}
+        if found.via is not None:
+            head["via"] = found.via
+        written = json.dumps(head, ensure_ascii=False)[:-1].encode()
+        body = b'%s,"record":%s,"thread":%s}' % (written, found.body, found.thread)
+        answer = answers.record(call, body, requested={"requestedUuid": uuid}, uuid=found.uuid)
+        answer.entity = entity.name
         return answer
 
     async def update(self, call: Call) -> Answer:
@@ -146,7 +153,7 @@ class External:
             shape, uuid, values, audience="external", if_match=call.headers.get(b"if-match")
         )
         if row is None:
-            raise _unknown(shape, uuid)
+            raise unknown(shape, uuid)
         if call.grant is not None and call.grant.allows(shape.entity.name, "read"):
             answer = answers.record(call, row.body, requested={"requestedUuid": uuid}, uuid=uuid)
         else:
@@ -180,6 +187,7 @@ def _uuid(shape: Shape | None, text: str) -> str:
         ) from None
 
 
-def _unknown(shape: Shape, uuid: str) -> Problem:
+def unknown(shape: Shape, uuid: str) -> Problem:
+    """What a client is told whose UUID no record has."""
     name = shape.entity.name
     return Problem("not-found", f"no {name} has this UUID", error=f"{name} not found", uuid=uuid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 import psycopg
 import psycopg_pool
@@ -24,6 +25,15 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = "2"
 _CONNECTION = ("08", "57P", "53")
 """SQLSTATE classes: connection exception, operator intervention, insufficient resources."""
+_PASSING: Final = {
+    "25006": "read-only transaction",
+    "25P03": "idle in a transaction for too long",
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "55P03": "lock not available",
+    "58030": "input or output error",
+}
+"""Other SQLSTATEs of what passes, and would not happen again to who asks again."""
 
 
 def as_problem(error: BaseException) -> Problem:
@@ -63,6 +73,15 @@ def as_problem(error: BaseException) -> Problem:
             return _unavailable()
         case psycopg.OperationalError() | psycopg.InterfaceError() if _lost(error):
             return _unavailable()
+        case psycopg.errors.InsufficientPrivilege():
+            # What was not granted is the administrator's to know.
+            _log.error(
+                "the role of the interface lacks a right: %s; grant it as docs/partners.md has it",
+                error.diag.message_primary,
+            )
+            return _unavailable()
+        case psycopg.Error() if error.sqlstate in _PASSING:
+            return _unavailable("the database could not do this right now: try again")
         case _:
             _log.error("request failed", exc_info=error)
             return Problem(
@@ -75,10 +94,10 @@ def shortened(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def _unavailable() -> Problem:
+def _unavailable(detail: str = "the database can't be reached right now") -> Problem:
     return Problem(
         "database-unavailable",
-        "the database can't be reached right now",
+        detail,
         headers={"retry-after": _RETRY_SECONDS},
     )
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from dotpeen.api.call import Header
 from dotpeen.api.problems import Problem
-from dotpeen.api.routing import Route
 from dotpeen.errors import AuthenticationError
 from dotpeen.partners import Decision, Directory, Grant, RateLimiter
 
@@ -42,17 +41,8 @@ class Gate:
             )
         return await self._authenticated(headers)
 
-    def admit(self, route: Route, grant: Grant) -> Decision:
-        """Let a partner pass. Raises `Problem`: 403 and 429, which belong in its audit trail like any answer."""
-        entity = route.shape.entity.name if route.shape else None
-        if entity is not None and not grant.allows(entity, route.verb):
-            raise Problem(
-                "forbidden",
-                f"the token does not carry the scope {entity}:{route.verb}",
-                headers={
-                    "www-authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{entity}:{route.verb}"'
-                },
-            )
+    def count(self, grant: Grant) -> Decision:
+        """Count a request against its partner's limit. Raises `Problem`: 429."""
         decision = self._limiter.check(grant)
         if not decision.allowed:
             raise Problem(
@@ -61,6 +51,18 @@ class Gate:
                 headers={name.decode(): value.decode() for name, value in decision.headers()},
             )
         return decision
+
+    def require(self, grant: Grant, entity: str, verb: str) -> None:
+        """Let a partner do something with an entity. Raises `Problem`: 403."""
+        if not grant.allows(entity, verb):
+            scope = f"{entity}:{verb}"
+            raise Problem(
+                "forbidden",
+                f"the token does not carry the scope {scope}",
+                headers={
+                    "www-authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+                },
+            )
 
     def application(self, headers: Mapping[bytes, bytes], *, trusted: bool) -> None:
         """Let an application of the site pass; `trusted` when it came by the internal listener.

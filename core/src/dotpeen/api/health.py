@@ -63,13 +63,14 @@ class Health:
         current = database.revision is not None and database.revision >= HEAD
         shapes = self._runtime.shapes
         waiting = {name: shape.ready for name, shape in shapes.items() if shape.ready is not None}
+        waiting |= shapes.missing
         ready = [name for name in shapes if name not in waiting]
         state = self._runtime.directory.state
         checks: dict[str, Any] = {
             "process": {"ok": not self._figures.draining},
             "database": {name: value for name, value in asdict(database).items() if value is not None},
             "schema": {"ok": current, "revision": database.revision, "needed": HEAD},
-            "entities": {"ok": bool(ready) or not shapes, "ready": ready, "notReady": waiting},
+            "entities": {"ok": bool(ready) or not waiting, "ready": ready, "notReady": waiting},
             "external": {"enabled": state.enabled, "reason": state.reason},
         }
         counted = ("process", "database", "schema", "entities")

@@ -79,7 +79,7 @@ class Internal:
     async def create(self, call: Call) -> Answer:
         """Make a record; the database gives it its UUID."""
         shape = _shape(call)
-        row = await self._reading.wire.create(shape, await call.json())
+        row = await self._reading.create(shape, await call.json())
         answer = _record(call, row, None, status=201)
         answer.headers.append((b"location", f"/api/internal/{shape.entity.path}/{row.quoted_key}".encode()))
         return answer

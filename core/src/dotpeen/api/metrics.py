@@ -121,6 +121,8 @@ class Metrics:
         )
         for name, shape in self._runtime.shapes.items():
             ready.add_metric([name], float(shape.ready is None))
+        for name in self._runtime.shapes.missing:
+            ready.add_metric([name], 0.0)
         yield ready
         yield GaugeMetricFamily(
             "dotpeen_database_up",

@@ -15,6 +15,7 @@ MEDIA_TYPE: Final = b"application/problem+json"
 
 PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "invalid-path": (400, "Invalid path"),
+    "invalid-header": (400, "Invalid header"),
     "invalid-query": (400, "Invalid query parameter"),
     "invalid-uuid": (400, "Invalid UUID format"),
     "invalid-internal-id": (400, "Invalid internal ID format"),
@@ -31,8 +32,10 @@ PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     "precondition-failed": (412, "Precondition failed"),
     "body-too-large": (413, "Body too large"),
     "unsupported-media-type": (415, "Unsupported media type"),
+    "misdirected": (421, "Misdirected request"),
     "rate-limited": (429, "Too many requests"),
     "internal-error": (500, "Internal server error"),
+    "busy": (503, "Busy"),
     "database-unavailable": (503, "Database unavailable"),
     "external-disabled": (503, "External access is switched off"),
     "not-migrated": (503, "UUIDs not available"),

@@ -6,17 +6,26 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import psycopg
 
 from dotpeen.api import answers
-from dotpeen.api.lookups import Lookups
+from dotpeen.api.lookups import Lookups, Question, Waiting, uuid_array
+from dotpeen.api.thread import DigitalThread
 from dotpeen.database.pool import Pool
-from dotpeen.errors import InvalidQueryError, NotMigratedError, RecordNotFoundError
-from dotpeen.plugins import Plugins
+from dotpeen.errors import (
+    AmbiguousIdentifierError,
+    InvalidQueryError,
+    NotMigratedError,
+    RecordNotFoundError,
+)
 from dotpeen.records import Audience, Shape, Shapes, WireRecords, WireRow, statements
 from dotpeen.records.question import refusal
+from dotpeen.registry import Entity
+
+Changed: TypeAlias = Callable[[Entity, str, Literal["create", "update"], Sequence[str]], None]
+"""Told of a write: the entity, the record's UUID, what was done, and which fields were set."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,10 @@ class Resolved:
     shape: Shape
     body: bytes
     thread: bytes
+    uuid: str
+    """Of the record."""
+    via: dict[str, str] | None = None
+    """Which plugin led to it, and what it says that the UUID is of; None where it is the record's own."""
 
 
 class Reading:
@@ -38,17 +51,22 @@ class Reading:
         *,
         timeout: float,
         failed: Callable[[BaseException], BaseException],
-        plugins: Plugins | None = None,
+        stale: Callable[[], None] = lambda: None,
+        thread: DigitalThread | None = None,
+        changed: Changed | None = None,
     ) -> None:
+        """`stale` is called when a table is not what its shape says, `changed` after each write."""
         self.shapes = shapes
-        self.wire = WireRecords(pool, shapes, patience=timeout / 2)
-        self._plugins = plugins
-        self._lookups = {
-            name: Lookups(
-                pool,
-                statements.by_uuids(shape, "external", None),
-                timeout=timeout / 2,
-                failed=_told(shape, failed),
+        self.wire = WireRecords(pool, shapes, patience=timeout / 2, stale=stale)
+        self.stale = stale
+        self._digital_thread = thread
+        self._changed = changed
+        self.lookups = Lookups(pool, timeout=timeout / 2)
+        self._questions = {
+            name: Question(
+                statements.by_uuids(shape, "external", None).as_string(),
+                uuid_array,
+                told(shape, failed, stale),
             )
             for name, shape in shapes.items()
             if shape.ready is None
@@ -57,19 +75,60 @@ class Reading:
     def lookup(self, shape: Shape, uuid: str) -> asyncio.Future[bytes | None]:
         """The exposed columns of a record as JSON, None where no record has the UUID."""
         try:
-            return self._lookups[shape.entity.name].find(uuid)
+            question = self._questions[shape.entity.name]
         except KeyError:
             raise NotMigratedError(shape.entity.name, shape.ready or "not migrated") from None
+        waiting = Waiting(uuid)
+        self.lookups.ask(question, waiting)
+        return waiting.body
 
-    async def resolve(self, uuid: str) -> Resolved | None:
-        """Find the record of any entity, and the digital thread that its UUID is the start of."""
-        found = await self.wire.resolve(uuid)
-        if found is None:
+    async def resolve(self, uuid: str, *, allowed: Callable[[str], bool]) -> Resolved | None:
+        """Find the record of any entity that a UUID leads to, and the digital thread that it is the start of.
+
+        `allowed` tells of which entities the records may be seen; others are as if they were not there. Raises
+        `NotMigratedError` where no entity has UUIDs, `AmbiguousIdentifierError` where several records answer.
+        """
+        if all(shape.ready is not None for shape in self.shapes.values()):
+            raise NotMigratedError("the site", "nothing is migrated")
+        own = await self.wire.resolve(uuid)
+        if own is not None:
+            shape, row = own
+            via = None
+        else:
+            found = await self._referenced(uuid, allowed)
+            if found is None:
+                return None
+            shape, row, via = found
+        # What a partner may not read is not asked for either.
+        if not allowed(shape.entity.name):
             return None
-        shape, row = found
-        return Resolved(
-            shape, row.body, json.dumps(await self._thread(shape, row), ensure_ascii=False).encode()
-        )
+        thread = json.dumps(await self._thread(shape, row), ensure_ascii=False).encode()
+        return Resolved(shape, row.body, thread, row.uuid or uuid, via)
+
+    async def _referenced(
+        self, uuid: str, allowed: Callable[[str], bool]
+    ) -> tuple[Shape, WireRow, dict[str, str]] | None:
+        """The record that plugins say a UUID leads to."""
+        if self._digital_thread is None:
+            return None
+        found: dict[tuple[str, str], tuple[Shape, WireRow, dict[str, str]]] = {}
+        for plugin, reference in await self._digital_thread.references(uuid):
+            shape = self.shapes.get(reference.entity)
+            if shape is None or shape.ready is not None or not allowed(reference.entity):
+                continue
+            row = await self.wire.one(shape, reference.uuid)
+            if row is not None and row.uuid is not None:
+                via = {"source": plugin, "kind": reference.kind}
+                found.setdefault((reference.entity, row.uuid), (shape, row, via))
+        if len(found) > 1:
+            raise AmbiguousIdentifierError("", uuid, list(found))
+        return next(iter(found.values()), None)
+
+    async def create(self, shape: Shape, values: Mapping[str, Any]) -> WireRow:
+        """Make a record."""
+        row = await self.wire.create(shape, values)
+        self._tell(shape, row, "create", values)
+        return row
 
     async def update(
         self,
@@ -90,7 +149,16 @@ class Reading:
                     detail.startswith(body[:-1] + b',"related":')
                 )
 
-        return await self.wire.update(shape, identifier, values, audience=audience, condition=condition)
+        row = await self.wire.update(shape, identifier, values, audience=audience, condition=condition)
+        if row is not None and values:
+            self._tell(shape, row, "update", values)
+        return row
+
+    def _tell(
+        self, shape: Shape, row: WireRow, operation: Literal["create", "update"], values: Mapping[str, Any]
+    ) -> None:
+        if self._changed is not None and row.uuid is not None:
+            self._changed(shape.entity, row.uuid, operation, sorted(values))
 
     async def _detail_of(self, shape: Shape, key: str, tag: bytes) -> bytes:
         """The record with its related ones, as GET on the path of a key gives it, where that is what `tag` names."""
@@ -115,7 +183,7 @@ class Reading:
 
     async def close(self) -> None:
         """Wait for the lookups under way."""
-        await asyncio.gather(*(lookups.close() for lookups in self._lookups.values()))
+        await self.lookups.close()
 
     async def _thread(self, shape: Shape, row: WireRow) -> list[dict[str, Any]]:
         record = json.loads(row.body)
@@ -124,16 +192,22 @@ class Reading:
             for identifier in shape.identifiers
             if identifier.kind == "external" and record.get(identifier.name) is not None
         ]
+        if self._digital_thread is not None and row.uuid is not None:
+            entries += await self._digital_thread.entries(shape.entity, row.uuid)
         return entries
 
 
-def _told(
-    shape: Shape, failed: Callable[[BaseException], BaseException]
+def told(
+    shape: Shape,
+    failed: Callable[[BaseException], BaseException],
+    stale: Callable[[], None] = lambda: None,
 ) -> Callable[[BaseException], BaseException]:
     """As `failed`, for one entity: a column that was rolled back since is no accident."""
 
     def tell(error: BaseException) -> BaseException:
         known = refusal(error, shape) if isinstance(error, psycopg.Error) else None
+        if isinstance(known, NotMigratedError):
+            stale()
         return failed(known or error)
 
     return tell

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -30,6 +31,8 @@ class Route:
     verb: Verb
     handler: Handler
     shape: Shape | None = None
+    direct: bool = False
+    """One record by its UUID: what `dotpeen.api.direct` answers when it is asked for plainly."""
 
     @property
     def pieces(self) -> tuple[str, ...]:
@@ -37,11 +40,21 @@ class Route:
         return tuple(self.template.strip("/").split("/"))
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A route of a plugin, found by its pattern: it may have open parts that ours have not."""
+
+    pattern: re.Pattern[str]
+    route: Route
+
+
 class Routes:
     """Finds the route of a request."""
 
-    def __init__(self, routes: list[Route]) -> None:
-        self.all = tuple(routes)
+    def __init__(self, routes: list[Route], foreign: Sequence[Foreign] = ()) -> None:
+        """`foreign` ones are looked for where none of `routes` has the path."""
+        self.all = (*routes, *(one.route for one in foreign))
+        self._foreign = tuple(foreign)
         self._tree: dict[str | None, object] = {}
         self._direct: dict[tuple[str, bytes], Route] = {}
         self._exact: set[bytes] = set()
@@ -75,7 +88,23 @@ class Routes:
                 allowed = ", ".join(sorted([*methods, "HEAD"] if "GET" in methods else methods))
                 raise Problem("method-not-allowed", f"this path has {allowed}", headers={"allow": allowed})
             return route, tuple(decode(value) for value in values)
-        return None
+        return self._match_foreign(method, raw_path) if self._foreign else None
+
+    def _match_foreign(self, method: str, raw_path: bytes) -> tuple[Route, tuple[str, ...]] | None:
+        path = decode(raw_path)
+        allowed: set[str] = set()
+        for one in self._foreign:
+            match = one.pattern.match(path)
+            if match is None:
+                continue
+            if one.route.method in (method, "GET" if method == "HEAD" else method):
+                uuid = match.groupdict().get("uuid")
+                return one.route, (uuid,) if uuid is not None else ()
+            allowed |= {one.route.method, "HEAD"} if one.route.method == "GET" else {one.route.method}
+        if not allowed:
+            return None
+        names = ", ".join(sorted(allowed))
+        raise Problem("method-not-allowed", f"this path has {names}", headers={"allow": names})
 
 
 def _walk(

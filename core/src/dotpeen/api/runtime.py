@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from dotpeen.api.exports import Exports
 from dotpeen.api.external import External
 from dotpeen.api.failures import as_problem
 from dotpeen.api.gate import Gate
 from dotpeen.api.internal import Internal
+from dotpeen.api.plugin_routes import PluginRoutes, mount
 from dotpeen.api.reading import Reading
 from dotpeen.api.routing import Routes
+from dotpeen.api.thread import DigitalThread
 from dotpeen.database import connect
 from dotpeen.database.pool import make_pool
-from dotpeen.partners import AuditLog, Directory, RateLimit, RateLimiter
+from dotpeen.partners import AuditLog, Directory, RateLimit, RateLimiter, Refusals
 from dotpeen.plugins import Plugins
 from dotpeen.records import Shapes, load_shapes
 from dotpeen.registry import Registry
@@ -26,9 +29,12 @@ from dotpeen.registry.settings import secret
 
 WATCH_SECONDS = 1.0
 """How often a process asks the database whether partners, the switch or the entities have changed."""
+OWN_SESSIONS = 3
+"""Sessions for partners, limits and the audit trail, beside those that records are read over."""
 _STAGES = (
-    b"SELECT coalesce(pg_catalog.string_agg(name || ' ' || coalesce(stage, ''), ',' ORDER BY name), '')"
-    b" FROM dotpeen.entity"
+    # With when it was verified: an external reference can come to an entity whose stages were all complete.
+    b"SELECT coalesce(pg_catalog.string_agg(pg_catalog.concat_ws(' ', name, stage, verified_at), ','"
+    b" ORDER BY name), '') FROM dotpeen.entity"
 )
 _log = logging.getLogger(__name__)
 
@@ -42,14 +48,23 @@ class Runtime:
         self.plugins = plugins
         settings = registry.api
         self.timeout = settings.request_timeout.total_seconds()
-        self.pool = make_pool(url, purpose="serve", size=settings.pool_size, statement_timeout=self.timeout)
-        self.directory = Directory(self.pool, default_limit=RateLimit.parse(settings.rate_limit))
-        self.limiter = RateLimiter(self.pool)
-        self.audit = AuditLog(self.pool, patience=self.timeout / 2)
+        # No statement outlives the request that waits for it.
+        patience = self.timeout / 2
+        self.pool = make_pool(url, purpose="serve", size=settings.pool_size, statement_timeout=patience)
+        # A table that somebody has locked can take all of the others.
+        self.own_pool = make_pool(url, purpose="serve", size=OWN_SESSIONS, statement_timeout=patience)
+        self.directory = Directory(self.own_pool, default_limit=RateLimit.parse(settings.rate_limit))
+        self.limiter = RateLimiter(self.own_pool)
+        self.audit = AuditLog(self.own_pool, patience=patience)
+        self.refusals = Refusals(self.audit)
         token = secret(settings.internal_token) if settings.internal_token else None
         self.gate = Gate(self.directory, self.limiter, internal_token=token)
         self.reading: Reading | None = None
         self.routes = Routes([])
+        self.thread = DigitalThread(url, plugins)
+        self.exports: Exports | None = None
+        self.plugin_routes: PluginRoutes | None = None
+        self._looking = False
         self._stages = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -64,9 +79,12 @@ class Runtime:
         return self.reading.shapes
 
     async def __aenter__(self) -> Runtime:
+        await self.own_pool.open(wait=True, timeout=30)
         await self.pool.open(wait=True, timeout=30)
         await self.directory.refresh()
         self._stages = await self._read_stages()
+        if self.plugins is not None:
+            await asyncio.to_thread(self._ask_plugins, self.plugins)
         await self.reload()
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self.limiter.run())]
         return self
@@ -77,23 +95,70 @@ class Runtime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.reading is not None:
             await self.reading.close()
+        if self.exports is not None:
+            await self.exports.close()
+        if self.plugin_routes is not None:
+            self.plugin_routes.close()
+        await self.thread.close()
+        await self.refusals.close()
         await self.audit.close()
         await self.pool.close(timeout=5)
+        await self.own_pool.close(timeout=5)
 
     async def reload(self) -> None:
         """Read the entities anew and make the routes."""
         self._adopt(await asyncio.to_thread(self._load))
 
+    def look_again(self) -> None:
+        """Read the entities anew, soon: a statement met a table that is not what it was."""
+        if not self._looking:
+            self._looking = True
+            self.later(self._look())
+
+    async def _look(self) -> None:
+        try:
+            await self.reload()
+        finally:
+            self._looking = False
+
+    def later(self, work: Coroutine[None, None, None]) -> None:
+        """Do something that nobody waits for; what goes wrong with it is logged."""
+        task = asyncio.create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        task.add_done_callback(_log_failure)
+
     def _load(self) -> Shapes:
         with connect(self.url, purpose="serve") as connection:
             return load_shapes(connection, self.registry, self.plugins)
 
+    def _ask_plugins(self, plugins: Plugins) -> None:
+        settings = self.registry.api
+        self.exports = Exports(
+            self.url,
+            self.registry,
+            plugins.exporters(),
+            at_once=settings.max_exports,
+            limit=settings.export_timeout.total_seconds(),
+        )
+        self.plugin_routes = PluginRoutes(mount(plugins.api_routers()), patience=self.timeout)
+
     def _adopt(self, shapes: Shapes) -> None:
         before = self.reading
         self.reading = Reading(
-            self.pool, shapes, timeout=self.timeout, failed=as_problem, plugins=self.plugins
+            self.pool,
+            shapes,
+            timeout=self.timeout,
+            failed=as_problem,
+            stale=self.look_again,
+            thread=self.thread,
+            changed=self.plugins.record_changed if self.plugins is not None else None,
         )
-        self.routes = Routes([*External(self.reading).routes(), *Internal(self.reading).routes()])
+        ours = [*External(self.reading).routes(), *Internal(self.reading).routes()]
+        if self.exports is not None:
+            ours += self.exports.routes(shapes)
+        foreign = self.plugin_routes.routes(shapes, Routes(ours)) if self.plugin_routes is not None else []
+        self.routes = Routes(ours, foreign)
         if before is not None:
             # Requests under way still use it.
             task = asyncio.create_task(before.close())
@@ -118,6 +183,11 @@ class Runtime:
                 _log.exception("the watch over the database failed")
 
     async def _read_stages(self) -> str:
-        async with self.pool.connection(timeout=self.timeout / 2) as connection:
+        async with self.own_pool.connection(timeout=self.timeout / 2) as connection:
             row = await (await connection.execute(_STAGES, prepare=True)).fetchone()
         return str(row[0]) if row else ""
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("something that nobody waits for failed", exc_info=error)

@@ -146,7 +146,6 @@ async def serve(
     except asyncio.CancelledError:
         if not ending:
             raise
-        return ending[0]
     finally:
         for number in handled:
             loop.remove_signal_handler(number)

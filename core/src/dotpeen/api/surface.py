@@ -7,19 +7,21 @@ second does not pass through it: validation by models and dependency injection c
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
-import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
-from dotpeen.api.call import Answer, Call, Header
+from dotpeen.api.body import read_body
+from dotpeen.api.call import Answer, Call, Header, accepts_gzip
 from dotpeen.api.failures import as_problem
 from dotpeen.api.gate import Gate, encoded
 from dotpeen.api.problems import MEDIA_TYPE, Problem
 from dotpeen.api.routing import Route, Routes
-from dotpeen.partners import AuditEntry, AuditLog, Decision, Grant
+from dotpeen.api.streaming import send_stream
+from dotpeen.partners import AuditEntry, AuditLog, Decision, Grant, Refusals
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,7 +30,14 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COMPRESSED_BYTES: Final = 1400
 """Smaller answers fit one packet anyway."""
-_log = logging.getLogger(__name__)
+LARGE_BYTES: Final = 131_072
+"""Larger answers are compressed beside the loop."""
+NO_ROUTE: Final = "/api/v1/external/*"
+"""What the audit trail calls a path that is none of the interface's."""
+EXTERNAL: Final = b"/api/v1/external/"
+_REFUSED: Final = (403, 429)
+_ONCE: Final = (b"authorization", b"content-encoding", b"content-type", b"if-match")
+"""Headers whose second line would say something else."""
 
 
 class Surface:
@@ -40,6 +49,7 @@ class Surface:
         routes: Callable[[], Routes],
         gate: Gate,
         audit: AuditLog,
+        refusals: Refusals,
         beyond: Application,
         max_body: int,
         trusted: bool = False,
@@ -47,6 +57,7 @@ class Surface:
         self._routes = routes
         self._gate = gate
         self._audit = audit
+        self._refusals = refusals
         self._beyond = beyond
         self._max_body = max_body
         self._trusted = trusted
@@ -64,14 +75,22 @@ class Surface:
         began = time.perf_counter()
         state = scope["state"] if "state" in scope else scope.setdefault("state", {})
         request_id: str = state.get("request_id", "")
+        external = path.startswith(EXTERNAL)
         headers: dict[bytes, bytes] = dict(scope["headers"])
         route: Route | None = None
         grant: Grant | None = None
         decision: Decision | None = None
-        call: Call | None = None
         try:
+            if len(headers) != len(scope["headers"]):
+                headers = _joined(scope["headers"])
+            if external:
+                # Whatever it asks for: who has no token learns nothing here, and who has one is counted.
+                grant = await self._gate.partner(headers)
+                decision = self._gate.count(grant)
             matched = self._routes().match(scope["method"], path)
             if matched is None:
+                if external:
+                    raise Problem("not-found", "there is no such resource")
                 await self._beyond(scope, receive, send)
                 return
             route, values = matched
@@ -83,31 +102,43 @@ class Surface:
                 headers=headers,
                 values=values,
                 shape=route.shape,
-                read_body=lambda: _read(receive, headers, self._max_body),
+                read_body=lambda: read_body(receive, headers, limit=self._max_body),
                 request_id=request_id,
+                receive=receive,
             )
             if route.surface == "external":
-                grant = call.grant = await self._gate.partner(headers)
-                decision = self._gate.admit(route, grant)
+                if grant is None:  # a plugin's, by a path that is written in another way
+                    grant = await self._gate.partner(headers)
+                    decision = self._gate.count(grant)
+                call.grant = grant
+                if route.shape is not None:
+                    self._gate.require(grant, route.shape.entity.name, route.verb)
             else:
                 self._gate.application(headers, trusted=self._trusted)
             answer = await route.handler(call)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            answer = _failed(as_problem(error), request_id)
+            answer = failed(as_problem(error), request_id)
         if grant is not None:
             if decision is not None:
                 answer.headers += decision.headers()
             try:
-                await self._audit.write(_entry(scope, call, route, answer, grant, request_id, began))
+                entry = _entry(scope, route, answer, grant, request_id, began)
+                await (self._refusals if answer.status in _REFUSED else self._audit).write(entry)
             except Exception as error:
                 # An access that can't be recorded is not given.
-                answer = _failed(as_problem(error), request_id)
+                if answer.stream is not None:
+                    await answer.stream.close()
+                answer = failed(as_problem(error), request_id)
+        if answer.stream is not None:
+            await send_stream(send, receive, answer.stream, status=answer.status, headers=answer.headers)
+            return
         await _send(send, answer, headers, head=scope["method"] == "HEAD")
 
 
-def _failed(problem: Problem, request_id: str) -> Answer:
+def failed(problem: Problem, request_id: str) -> Answer:
+    """The answer that says what is wrong."""
     headers: list[Header] = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"no-store")]
     headers += encoded(list(problem.headers.items()))
     return Answer(problem.status, problem.body(request_id), headers)
@@ -115,7 +146,6 @@ def _failed(problem: Problem, request_id: str) -> Answer:
 
 def _entry(
     scope: Scope,
-    call: Call | None,
     route: Route | None,
     answer: Answer,
     grant: Grant,
@@ -128,7 +158,7 @@ def _entry(
         partner=grant.name,
         token_id=grant.token_id,
         method=scope["method"],
-        route=route.template if route else "",
+        route=route.template if route else NO_ROUTE,
         entity=answer.entity or (route.shape.entity.name if route and route.shape else None),
         uuid=answer.uuid,
         records=answer.records,
@@ -140,45 +170,26 @@ def _entry(
     )
 
 
-async def _read(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
-    declared = headers.get(b"content-length", b"0")
-    if not declared.isdigit() or int(declared) > limit:
-        raise _too_large(limit)
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem("malformed-json", "the client went away before the body was complete")
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
-        if not message.get("more_body", False):
-            return b"".join(pieces)
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem("body-too-large", f"a body may have {limit} bytes", headers={"connection": "close"})
+def _joined(lines: Iterable[Header]) -> dict[bytes, bytes]:
+    """Return headers that come in several lines as one (RFC 9110 5.3). Raises `Problem` for those that may not."""
+    found: dict[bytes, bytes] = {}
+    for name, value in lines:
+        if name in found and name in _ONCE:
+            raise Problem("invalid-header", f"the header {name.decode()} stands twice")
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
 
 
 async def _send(send: Send, answer: Answer, asked: dict[bytes, bytes], *, head: bool) -> None:
     body, headers = answer.body, answer.headers
-    if len(body) >= COMPRESSED_BYTES:
+    if len(body) >= COMPRESSED_BYTES and not any(name == b"content-encoding" for name, _ in headers):
         headers.append((b"vary", b"accept-encoding"))
-        if _accepts_gzip(asked.get(b"accept-encoding", b"")):
-            body = gzip.compress(body, compresslevel=5)
+        if accepts_gzip(asked.get(b"accept-encoding", b"")):
+            # A page of megabytes would hold up everybody else for as long as it takes.
+            squeeze = functools.partial(gzip.compress, body, compresslevel=5)
+            body = squeeze() if len(body) < LARGE_BYTES else await asyncio.to_thread(squeeze)
             headers.append((b"content-encoding", b"gzip"))
     if answer.status not in (204, 304):
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head or answer.status in (204, 304) else body})
-
-
-def _accepts_gzip(value: bytes) -> bool:
-    for part in value.lower().split(b","):
-        name, _, parameters = part.partition(b";")
-        if name.strip() in (b"gzip", b"*"):
-            return parameters.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
-    return False

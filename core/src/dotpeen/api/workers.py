@@ -143,10 +143,10 @@ class Workers:
                 worker.process.join()
                 code, worker.process = worker.process.exitcode, None
                 self._board.slots[worker.slot].forget_gauges()
-                if not self._announced:
-                    return False
                 if self._signals:
                     continue
+                if not self._announced:
+                    return False
                 settled = time.monotonic() - worker.started > _SETTLED or worker.answers
                 worker.pause = 0.0 if settled else min(max(0.5, worker.pause * 2), LONGEST_PAUSE)
                 worker.due = time.monotonic() + worker.pause

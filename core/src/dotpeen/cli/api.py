@@ -120,11 +120,13 @@ def openapi(
 
     shared = current(context)
     registry = shared.registry
+    plugins = load_plugins(registry)
     with shared.connect("api") as connection:
-        shapes = load_shapes(connection, registry, load_plugins(registry))
-    for reason in shapes.missing.values():
-        shared.err.print(f"Left out: {reason}", markup=False, highlight=False, soft_wrap=True)
-    text = json.dumps(document(registry, shapes, internal=internal), indent=2, ensure_ascii=False) + "\n"
+        shapes = load_shapes(connection, registry, plugins)
+    for name, reason in shapes.missing.items():
+        shared.err.print(f"Left out: {name} ({reason})", markup=False, highlight=False, soft_wrap=True)
+    described = document(registry, shapes, internal=internal, plugins=plugins)
+    text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
     if output is None:
         print(text, end="")
         return

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import psycopg
 import typer
@@ -17,10 +17,15 @@ from dotpeen.cli.context import Context, EntityOption, JsonOption, current
 from dotpeen.database import Connection
 from dotpeen.errors import AmbiguousIdentifierError, NotMigratedError, RecordNotFoundError
 from dotpeen.identifiers import InvalidUuidError, read_uuid
-from dotpeen.plugins import load_plugins
+from dotpeen.plugins import Plugins, load_plugins
 from dotpeen.records import Match, Shape, Shapes, load_shapes
-from dotpeen.records.lookup import by_key, find
+from dotpeen.records.lookup import by_key, by_uuid, find
 from dotpeen.records.records import answered
+from dotpeen.records.thread import entry
+from dotpeen.registry import Entity
+
+_PLUGIN_SECONDS: Final = 2.0
+"""What a plugin has to say what it knows of a record."""
 
 
 @dataclass
@@ -31,6 +36,11 @@ class _Answers:
     ambiguous: list[AmbiguousIdentifierError] = field(default_factory=list)
     unasked: dict[str, str] = field(default_factory=dict)
     """Entities that could not be asked, and why."""
+
+    @property
+    def empty(self) -> bool:
+        """No record answered."""
+        return not self.matches and not self.ambiguous
 
 
 def lookup(
@@ -57,16 +67,20 @@ def lookup(
     shared = current(context)
     registry = shared.registry
     chosen = [one.name for one in registry.select(names=tuple(entity or ()))]
+    plugins = load_plugins(registry)
     with shared.connect("lookup") as connection, _lost_columns():
-        shapes = load_shapes(connection, registry, load_plugins(registry))
+        shapes = load_shapes(connection, registry, plugins)
         if entity:
             for name in chosen:
                 shapes.entity(name)
         answers = _ask(connection, shapes, chosen, identifier)
-        if not answers.matches and not answers.ambiguous:
-            canonical = _canonical(identifier)
-            if canonical not in (None, identifier):
-                answers = _ask(connection, shapes, chosen, str(canonical))
+        canonical = _canonical(identifier)
+        if answers.empty and canonical not in (None, identifier):
+            answers = _ask(connection, shapes, chosen, str(canonical))
+        if answers.empty and canonical is not None:
+            answers.matches = _referenced(shared, plugins, connection, shapes, chosen, canonical)
+        for match in answers.matches:
+            match["thread"] += _thread(shared, plugins, registry.entities[match["entity"]], match["uuid"])
     if as_json:
         shared.print_json(_document(identifier, answers))
     else:
@@ -110,7 +124,48 @@ def _match(connection: Connection, shape: Shape, match: Match) -> dict[str, Any]
         "key": match.row.key,
         "exposed": exposed,
         "internal": json.loads(match.row.body),
+        "via": None,
+        "thread": [],
     }
+
+
+def _referenced(
+    shared: Context,
+    plugins: Plugins,
+    connection: Connection,
+    shapes: Shapes,
+    names: list[str],
+    uuid: str,
+) -> list[dict[str, Any]]:
+    """The records that plugins say a UUID leads to which is no record's own."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for plugin, reference in _asked(shared, plugins, "dotpeen_resolve_uuid", uuid=uuid):
+        shape = shapes.get(reference.entity)
+        if shape is None or shape.ready is not None or reference.entity not in names:
+            continue
+        row = answered(connection, by_uuid(shape, reference.uuid, audience="internal", fields=None))
+        if row is not None:
+            match = _match(connection, shape, Match(row, f"{reference.kind} of {plugin}"))
+            match["via"] = {"source": plugin, "kind": reference.kind}
+            found.setdefault((reference.entity, str(row.uuid)), match)
+    return list(found.values())
+
+
+def _thread(shared: Context, plugins: Plugins, entity: Entity, uuid: str | None) -> list[dict[str, Any]]:
+    """What plugins know of a record."""
+    if uuid is None:
+        return []
+    found = _asked(shared, plugins, "dotpeen_thread_entries", entity=entity, uuid=uuid)
+    return [entry(plugin, one) for plugin, one in found]
+
+
+def _asked(shared: Context, plugins: Plugins, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+    if not plugins.implements(hook):
+        return []
+    # A session of its own: one that a plugin hangs on is closed.
+    with shared.connect("lookup") as connection:
+        answers = plugins.call(hook, timeout=_PLUGIN_SECONDS, connection=connection, **arguments)
+    return [(plugin, one) for plugin, found in answers for one in found]
 
 
 def _canonical(identifier: str) -> str | None:
@@ -156,6 +211,9 @@ def _print(shared: Context, match: dict[str, Any]) -> None:
         for number, (name, value) in enumerate(shown.items()):
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(heading if number == 0 else "", Text(name), Text(text))
+    for number, one in enumerate(match["thread"]):
+        text = " ".join(str(one[name]) for name in ("value", "at") if name in one)
+        table.add_row("thread" if number == 0 else "", Text(f"{one['source']} {one['kind']}"), Text(text))
     shared.out.print(table)
 
 

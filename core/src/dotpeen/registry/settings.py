@@ -116,6 +116,8 @@ class ApiSettings(Model):
     internal_port: Integer | None = Field(default=None, ge=1, le=65535)
     """A second listener, on which the internal and flexible routes need no token: keep it off partners' nets."""
     internal_host: str = "127.0.0.1"
+    internal_names: tuple[str, ...] = ()
+    """Names by which the second listener is asked for, beside addresses, localhost and the machine's own name."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose scripts may call the external routes; none by default."""
     rate_limit: str = "6000/min"
@@ -126,6 +128,10 @@ class ApiSettings(Model):
     """Bytes; a larger request body is refused with 413."""
     pool_size: Integer = Field(default=8, ge=2, le=500)
     """Database sessions of one process."""
+    max_exports: Integer = Field(default=4, ge=1, le=100)
+    """Documents that one process makes at a time; each has a database session of its own."""
+    export_timeout: Duration = timedelta(minutes=10)
+    """The longest that a document takes, from the request to its last byte."""
     access_log: StrictBool = False
     """Log every request; without it failures and slow ones."""
 
@@ -160,8 +166,9 @@ class ApiSettings(Model):
             self.port,
         ):
             raise ValueError("internal_port is the port of the external listener")
-        if self.request_timeout <= timedelta(0):
-            raise ValueError("request_timeout must be longer than nothing")
+        for name in ("request_timeout", "export_timeout"):
+            if getattr(self, name) <= timedelta(0):
+                raise ValueError(f"{name} must be longer than nothing")
         return self
 
 

@@ -34,9 +34,8 @@ def change(shape: Shape) -> schemas.Schema:
 def changeable(shape: Shape) -> dict[str, Field | Link]:
     """The members of a record that the registry lets partners change."""
     linked = _linked(shape)
-    fields = {
-        name: field for name, field in shape.fields.items() if field.writable and field.column not in linked
-    }
+    own = {**shape.fields, **shape.references}
+    fields = {name: field for name, field in own.items() if field.writable and field.column not in linked}
     return fields | {name: link for name, link in shape.links.items() if link.writable and link.ready}
 
 
@@ -45,9 +44,9 @@ def example(shape: Shape, schema: schemas.Schema) -> dict[str, Any]:
     names = [
         name
         for name in schema["properties"]
-        if name in shape.fields or not _internal_link(shape, schema, name)
+        if name in shape.fields or name in shape.references or not _internal_link(shape, schema, name)
     ]
-    members: dict[str, Field | Link] = {**shape.links, **shape.fields}
+    members: dict[str, Field | Link] = {**shape.links, **shape.fields, **shape.references}
     return {name: examples.value(shape, members[name]) for name in names}
 
 
@@ -65,7 +64,7 @@ def written(member: Field | Link) -> schemas.Schema:
 def _internal(shape: Shape, *, keys: bool = False) -> dict[str, Field | Link]:
     fields: dict[str, Field | Link] = {
         name: field
-        for name, field in shape.fields.items()
+        for name, field in {**shape.fields, **shape.references}.items()
         if not field.generated
         and not (shape.place.sidecar is None and field.column == shape.place.name)
         and (not field.primary or (keys and _made_by_caller(shape, field)))
@@ -90,7 +89,8 @@ def _of(members: Mapping[str, Field | Link], description: str) -> schemas.Schema
 
 def _needed(shape: Shape, field: Field) -> bool:
     """Whether a record can't be made without it; what a link's UUID can stand for is not needed by itself."""
-    return not (field.nullable or field.default or field.column in _linked(shape, ready=True))
+    made = field.default or field.column == shape.entity.updated_at
+    return not (field.nullable or made or field.column in _linked(shape, ready=True))
 
 
 def _made_by_caller(shape: Shape, field: Field) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from dotpeen import __version__
-from dotpeen.api.openapi import access, external, flexible
+from dotpeen.api.openapi import access, exports, external, flexible
 from dotpeen.api.openapi import internal as internals
+from dotpeen.api.openapi import plugins as foreign
 from dotpeen.api.openapi.operations import TAGS, Draft
 from dotpeen.api.openapi.parameters import SHARED as PARAMETERS
 from dotpeen.api.openapi.responses import HEADERS, components
 from dotpeen.api.openapi.schemas import SHARED as SCHEMAS
+from dotpeen.api.plugin_routes import mount
+from dotpeen.plugins import Plugins
 from dotpeen.records import Shapes
 from dotpeen.registry import Registry
 
@@ -28,13 +31,18 @@ with internal keys.
 """
 
 
-def document(registry: Registry, shapes: Shapes, *, internal: bool) -> dict[str, Any]:
+def document(
+    registry: Registry, shapes: Shapes, *, internal: bool, plugins: Plugins | None = None
+) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document: what partners can ask, and with `internal` all the rest. The same each time."""
     draft = Draft(registry, shapes)
     external.add(draft)
     if internal:
         flexible.add(draft)
         internals.add(draft)
+    if plugins is not None:
+        exports.add(draft, plugins.exporters(), internal=internal)
+        foreign.add(draft, mount(plugins.api_routers()), internal=internal)
     access.add(draft)
     description = _EXTERNAL.format(site=registry.site.name) + (_INTERNAL if internal else "")
     body = {"paths": draft.paths, "schemas": draft.schemas}

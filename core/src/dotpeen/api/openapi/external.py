@@ -223,10 +223,12 @@ def _resolve(draft: Draft, records: dict[str, str]) -> None:
             {
                 "entity": {"type": "string", "const": name},
                 "url": {"type": "string", "format": "uri-reference", "description": "Where the record is."},
+                "via": schemas.ref("ResolutionVia"),
                 "record": schemas.ref(records[name]),
                 "thread": {"type": "array", "items": schemas.ref("ThreadEntry")},
             },
-            description=f"The UUID is that of a {name}.",
+            description=f"The UUID is that of a {name}, or leads to one (`via`).",
+            optional=("via",),
         )
         choices.append(draft.schema(shape, f"{name}Resolution", schema))
     draft.schemas["ResolutionAnswer"] = schemas.object_of(
@@ -247,7 +249,8 @@ def _resolve(draft: Draft, records: dict[str, str]) -> None:
         tag=TAGS["all"],
         summary="Find out which record has a UUID",
         description="The record of any entity that the token's scopes let read, and everything else that carries "
-        "this identity: the digital thread.",
+        "this identity: the digital thread. A UUID of another system, such as that of a CAD revision, leads to its "
+        "record where a plugin knows it.",
         parameters=[parameters.uuid_in_path("a record of any entity"), parameters.shared("IfNoneMatch")],
         responses={
             "200": success(
@@ -257,7 +260,7 @@ def _resolve(draft: Draft, records: dict[str, str]) -> None:
                 external=True,
             ),
             "304": not_modified(external=True),
-            **problems("InvalidUuid", "NotFound", *_ALWAYS),
+            **problems("InvalidUuid", "NotFound", "Ambiguous", *_ALWAYS),
         },
         security=[{"token": []}, {"oauth2": []}],
     )

@@ -17,6 +17,7 @@ _SHARED: Final = (
     "Pagination",
     "Problem",
     "ResolutionAnswer",
+    "ResolutionVia",
     "ThreadEntry",
     "Token",
     "TokenError",

@@ -17,6 +17,10 @@ HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         "description": "The version of the content; for `If-None-Match` and `If-Match`.",
         "schema": {"type": "string", "examples": [examples.ETAG]},
     },
+    "ContentDisposition": {
+        "description": "The name that the file has by itself (RFC 6266).",
+        "schema": {"type": "string", "examples": ['attachment; filename="PN-1001.txt"']},
+    },
     "CacheControl": {
         "description": "What is kept is for the client alone, and to be asked about each time.",
         "schema": {"type": "string"},
@@ -119,6 +123,23 @@ FAILURES: Final[Mapping[str, Failure]] = {
         "not-migrated",
         Retry_After="RetryAfter",
     ),
+    "ExternalBusy": _failure(
+        "Not now: try again after the time of `Retry-After`.",
+        "busy",
+        "database-unavailable",
+        "timeout",
+        "external-disabled",
+        "not-migrated",
+        Retry_After="RetryAfter",
+    ),
+    "InternalBusy": _failure(
+        "Not now: try again after the time of `Retry-After`.",
+        "busy",
+        "database-unavailable",
+        "timeout",
+        "not-migrated",
+        Retry_After="RetryAfter",
+    ),
     "Unavailable": _failure(
         "Not now: try again after the time of `Retry-After`.",
         "database-unavailable",
@@ -159,6 +180,7 @@ _DETAILS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "unsupported-media-type": ("send the body as application/json", {}),
     "rate-limited": ("more than 6000 requests in a minute; go on in 42 s", {}),
     "internal-error": ("something went wrong here; it was logged under this request's id", {}),
+    "busy": ("as many exports are under way as there may be at a time", {}),
     "database-unavailable": ("the database can't be reached right now", {}),
     "external-disabled": ("the site has switched external access off for now", {}),
     "not-migrated": ("the records have no UUIDs yet", {}),

@@ -147,10 +147,20 @@ SHARED: Final[dict[str, Schema]] = {
             "source": {"type": "string", "description": "The plugin that knows it."},
             "kind": {"type": "string"},
             "value": {"description": "What the record is called there."},
+            "at": {"type": "string", "format": "date-time", "description": "Since when, or of when it is."},
+            "details": {"type": "object", "description": "What else the plugin knows of it."},
         },
         description="What else carries this identity.",
+        optional=("at", "details"),
     )
     | {"additionalProperties": True},
+    "ResolutionVia": object_of(
+        {
+            "source": {"type": "string", "description": "The plugin that knows it."},
+            "kind": {"type": "string", "description": "What it is the UUID of."},
+        },
+        description="How a UUID that is no record's own leads to the record.",
+    ),
     "Candidate": object_of(
         {
             "field": {"type": "string", "description": "The identifier that it answers by."},
