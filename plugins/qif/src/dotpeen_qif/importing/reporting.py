@@ -1,0 +1,53 @@
+"""What became of the files: counts for all, and a line for what somebody has to look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from psycopg import sql
+
+from dotpeen.database import Connection
+from dotpeen.hooks import ImportItem, ImportReport
+from dotpeen_qif.importing.targets import ROLES, Targets
+
+LISTED: Final = 1000
+"""Items that are listed of each entity; the rest is counted."""
+
+
+def report_of(connection: Connection, targets: Targets) -> ImportReport:
+    """Return the report of what is in the temporary tables."""
+    report = ImportReport()
+    for role in ROLES:
+        if role not in targets:
+            continue
+        entity = targets[role].entity
+        table = sql.Identifier("pg_temp", "qif_ready") if role == "result" else targets[role].staged
+        counts = connection.execute(
+            sql.SQL(
+                "SELECT outcome, pg_catalog.count(*) FROM {} WHERE outcome IN"
+                " ('created', 'updated', 'unchanged', 'conflicting', 'unmatched') GROUP BY outcome"
+            ).format(table)
+        ).fetchall()
+        if not counts:
+            continue
+        label = sql.SQL("s.uuid::text" if role == "result" else "s.label")
+        rows = connection.execute(
+            sql.SQL(
+                "SELECT s.outcome, {}, d.file_name, s.line, s.message FROM {} AS s"
+                " JOIN pg_temp.qif_document AS d ON d.file = s.file"
+                " WHERE s.outcome IN ('conflicting', 'unmatched') ORDER BY s.n LIMIT {}"
+            ).format(label, table, sql.Literal(LISTED))
+        ).fetchall()
+        for outcome, identifier, file, line, message in rows:
+            where = f"{file}:{line}" if line else file
+            report.items.append(ImportItem(outcome, entity, identifier, where=where, message=message or ""))
+        wrong = sum(number for outcome, number in counts if outcome in ("conflicting", "unmatched"))
+        if wrong > LISTED:
+            report.items.append(
+                ImportItem("unmatched", entity, "", message=f"and {wrong - LISTED} more that are not listed")
+            )
+        report.counts.setdefault(entity, Counter())
+        for outcome, number in counts:
+            report.counts[entity][outcome] += number
+    return report

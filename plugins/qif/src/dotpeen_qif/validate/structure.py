@@ -1,0 +1,283 @@
+"""What holds across a document and the schemas can't say, or can't say in time: counts, ids, references, UUIDs.
+
+One pass, and memory that does not grow with the measurements: their ids are kept as bits, their UUIDs as hashes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from dotpeen_qif.limits import Limits
+from dotpeen_qif.model import VERSION
+from dotpeen_qif.reading.elements import LocalNames, check_root
+from dotpeen_qif.reading.values import uuid_of
+from dotpeen_qif.reading.xml import XmlStream, read_chunks
+from dotpeen_qif.validate.report import Check, Report, Severity
+
+_NO_REFERENCES: Final = frozenset({"EntityId", "EmployeeId", "DMEDecisionId"})
+_TARGETS: Final[Mapping[str, str]] = {
+    "FormalStandardId": "Standard",
+    "CharacteristicDefinitionId": "CharacteristicDefinition",
+    "CharacteristicNominalId": "CharacteristicNominal",
+    "CharacteristicItemId": "CharacteristicItem",
+    "ActualComponentId": "ActualComponent",
+    "ActualComponentIds": "ActualComponent",
+    "ManufacturingProcessId": "ManufacturingProcessTraceability",
+}
+"""What references have to lead to, by the end of its name; others may lead to anything that has an id."""
+_SAME_KIND: Final = frozenset(
+    {"CharacteristicDefinitionId", "CharacteristicNominalId", "CharacteristicItemId"}
+)
+_ASPECTS: Final = ("Definition", "Nominal", "Item", "Measurement")
+_NOT_UNIQUE: Final = frozenset(
+    {
+        "PreInspectionTraceability",
+        "Traceability",
+        "Tolerance",
+        "MeasureEvaluateSpecified",
+        "MeasureEvaluateAll",
+    }
+)
+"""Elements whose named UUIDs are not among those that have to be unique."""
+_LONG: Final = 10_000
+_OWN_QPIDS: Final = frozenset({"ThisInstanceQPId", "ThisStatisticalStudyResultsInstanceQPId"})
+
+
+_Reference: TypeAlias = tuple[str, str, str]
+"""Name of the reference, id that it leads to, name of the element that refers where it matters."""
+_Text: TypeAlias = Callable[[str, str, Mapping[str, str]], None]
+
+
+class Ids:
+    """A set of numbers that are mostly dense: a bit each."""
+
+    def __init__(self) -> None:
+        self._bits: dict[int, int] = {}
+        self.largest = 0
+
+    def add(self, number: int) -> bool:
+        """Add a number; False when it is there already."""
+        page, bit = number >> 6, 1 << (number & 63)
+        bits = self._bits.get(page, 0)
+        self._bits[page] = bits | bit
+        if number > self.largest:
+            self.largest = number
+        return not bits & bit
+
+    def __contains__(self, number: int) -> bool:
+        return bool(self._bits.get(number >> 6, 0) & (1 << (number & 63)))
+
+
+class Structure:
+    """Checks the structure of a document while it is parsed.
+
+    With `formats` False, what ids, references and UUIDs look like is left to the schemas.
+    """
+
+    def __init__(self, file: Path, report: Report, limits: Limits, *, formats: bool = True) -> None:
+        self._stream = XmlStream(str(file), limits)
+        self._file = file
+        self._limits = limits
+        self._report = report
+        self._formats = formats
+        self._names: list[str] = []
+        self._pieces: list[str] = []
+        self._texts: dict[str, _Text | None] = {}
+        self._ids = Ids()
+        self._named: dict[int, str] = {}
+        self._external: set[str] = set()
+        self._references: dict[_Reference, int] = {}
+        self._qpids: dict[str, int] = {}
+        self._designators: dict[str, int] = {}
+        self._measured = array("q")
+        self._measured_lines = array("L")
+        self._id_max: int | None = None
+
+    def check(self) -> None:
+        """Read the document and report. Raises `QifDocumentError` when it can't be read."""
+        pieces = self._pieces
+        self._listen()
+        for chunk in read_chunks(self._file, self._limits):
+            self._stream.feed(chunk)
+            if len(pieces) > 1 and sum(map(len, pieces)) > _LONG:
+                pieces[:] = ["-"]  # a text that long is no number and no UUID
+        self._stream.close()
+        self._check_references()
+        self._check_measured()
+
+    def _listen(self) -> None:
+        # Closures over plain variables, as this runs for every element of the document.
+        names, pieces, stream, report = self._names, self._pieces, self._stream, self._report
+        local, texts = LocalNames(), self._texts
+        given: list[Mapping[str, str]] = []
+        children = [0]
+        elements = 0
+        deepest, most = self._limits.depth, self._limits.elements
+
+        def start(name: str, attributes: Mapping[str, str]) -> None:
+            nonlocal elements
+            elements += 1
+            children[-1] += 1
+            children.append(0)
+            names.append(local[name])
+            given.append(attributes)
+            pieces.clear()
+            if len(names) > deepest:
+                raise stream.beyond(f"elements are nested more than {deepest} deep")
+            if elements > most:
+                raise stream.beyond(f"more than {most:,} elements")
+            if attributes and "id" in attributes and " " not in names[-1]:
+                self._define(names[-1], attributes["id"])
+            if len(names) == 1:
+                check_root(stream, names[0], attributes)
+                self._check_version(attributes)
+
+        def end(name: str) -> None:
+            count, attributes = children.pop(), given.pop()
+            if count:
+                if "n" in attributes and attributes["n"].strip() != str(count) and " " not in names[-1]:
+                    report.add(
+                        "warning",
+                        "count",
+                        stream.line,
+                        f"{names[-1]} says n={attributes['n'][:20]} and has {count}",
+                    )
+            elif pieces:
+                own = names[-1]
+                if own not in texts:
+                    texts[own] = self._meaning(own)
+                taken = texts[own]
+                if taken is not None:
+                    taken(own, "".join(pieces).strip(), attributes)
+            pieces.clear()
+            names.pop()
+
+        stream.call(start, end, pieces.append)
+
+    def _meaning(self, name: str) -> _Text | None:
+        """Return what looks at the texts of elements with this name."""
+        if name in ("UUID", "Value"):
+            return self._take_uuid
+        if name == "QPId" or name in _OWN_QPIDS:
+            return self._take_qpid
+        if " " in name:
+            return None
+        if name.endswith("Id") and not name.endswith("QPId") and name not in _NO_REFERENCES:
+            return self._refer
+        return None
+
+    def _check_version(self, attributes: Mapping[str, str]) -> None:
+        if (version := attributes.get("versionQIF")) != VERSION:
+            self._add("error", "schema", f"versionQIF is {version}, not {VERSION}")
+        self._id_max = _number(attributes.get("idMax", "").strip())
+
+    def _define(self, name: str, text: str) -> None:
+        number = _number(text)
+        if number is None:
+            if self._formats:
+                self._add("error", "id", f"{name}: the id {text[:20]!r} is no number without leading zeros")
+        elif not self._ids.add(number):
+            self._add("error", "id", f"{name}: the id {number} is used before in this document")
+        elif not name.endswith("Measurement"):
+            self._named[number] = name
+            if name == "ExternalQIFDocument":
+                self._external.add(text)
+
+    def _refer(self, name: str, text: str, attributes: Mapping[str, str]) -> None:
+        holder = self._names[-2]
+        if name == "Id":
+            name, holder = holder, ""
+        if "xId" in attributes:
+            if text not in self._external:
+                self._add("error", "external", f"{name}: there is no external document {text[:20]}")
+            return
+        reference = (name, text, holder if name in _SAME_KIND else "")
+        if reference in self._references:
+            return
+        number = _number(text)
+        if number is None:
+            if self._formats:
+                self._add("error", "reference", f"{name}: {text[:20]!r} is no id")
+        elif name in _TARGETS or number not in self._ids:
+            self._references[reference] = self._stream.line
+
+    def _check_references(self) -> None:
+        report = self._report
+        for (name, target, holder), line in self._references.items():
+            number = int(target)
+            found = self._named.get(number, "measurement")
+            wanted = _TARGETS.get(name)
+            if number not in self._ids:
+                report.add("error", "reference", line, f"{name}: nothing in the document has the id {target}")
+            elif wanted is not None and found != f"{_kind(holder)}{wanted}":
+                # Real files have the wrong standard, and it harms nothing: no value depends on it.
+                severity: Severity = "warning" if name == "FormalStandardId" else "error"
+                message = f"{name}: {target} is a {found}, not a {_kind(holder)}{wanted}"
+                report.add(severity, "reference", line, message)
+        if self._id_max is not None and self._id_max < self._ids.largest:
+            report.add(
+                "warning", "id", None, f"idMax is {self._id_max}, the largest id is {self._ids.largest}"
+            )
+
+    def _take_uuid(self, name: str, text: str, _: Mapping[str, str]) -> None:
+        names = self._names
+        if name == "UUID":
+            if names[-2] == "CharacteristicDesignator" and names[-3].endswith("Item"):
+                self._once(self._designators, text, "the UUID of the designator")
+        elif names[-2] == "AttributeQPId" and len(names) > 4:
+            owner = names[-4]
+            if owner.endswith("CharacteristicMeasurement"):
+                self._measured.append(hash(text.lower()))
+                self._measured_lines.append(self._stream.line)
+            elif owner not in _NOT_UNIQUE and names[-5:-3] != [
+                "MeasurementResults",
+                "InspectionTraceability",
+            ]:
+                self._once(self._qpids, text, "the UUID of the attribute")
+
+    def _take_qpid(self, name: str, text: str, _: Mapping[str, str]) -> None:
+        if name in _OWN_QPIDS or len(self._names) == 2:
+            self._once(self._qpids, text, f"the {name}")
+
+    def _once(self, known: dict[str, int], text: str, what: str) -> None:
+        try:
+            uuid = uuid_of(text)
+        except ValueError as error:
+            if self._formats:
+                self._add("error", "uuid", f"{what}: {error}")
+            return
+        line = self._stream.line
+        if uuid in known:
+            self._add("error", "uuid", f"{what}, {uuid}, is that of line {known[uuid]} already")
+        else:
+            known[uuid] = line
+
+    def _check_measured(self) -> None:
+        """Find UUIDs that two measurements have. Sorting takes 50 bytes each, a dictionary 200."""
+        order = sorted(range(len(self._measured)), key=self._measured.__getitem__)
+        for before, after in pairwise(order):
+            if self._measured[before] == self._measured[after]:
+                line, first = self._measured_lines[after], self._measured_lines[before]
+                message = f"the UUID of the measurement is that of the one in line {first} already"
+                self._report.add("error", "uuid", line, message)
+
+    def _add(self, severity: Severity, check: Check, message: str) -> None:
+        self._report.add(severity, check, self._stream.line, message)
+
+
+def _number(text: str) -> int | None:
+    if text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 10:
+        return int(text)
+    return None
+
+
+def _kind(holder: str) -> str:
+    """Return the start of the names that a reference has to lead to: `LengthItem` for a `LengthMeasurement`."""
+    for aspect in _ASPECTS:
+        if holder.endswith(aspect):
+            return holder.removesuffix(aspect).removesuffix("Characteristic")
+    return ""

@@ -1,0 +1,471 @@
+"""Importing QIF documents: what becomes of records that are there, are missing, or don't fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from conftest import TemplateDatabase
+from dotpeen.errors import ConfigurationError, DotpeenError, NotMigratedError
+from dotpeen_qif import store
+
+from .documents import INCHES, MILLIMETRES, PART, PLAN, Doc, Item, Measured, uuid
+from .mes import EVERYTHING, Mes, build, build_sidecar, counts, registry, sidecar_registry
+
+PLANNED = Doc("plan", [Item("Length A"), Item("Length B", nominal="25.4", designator="2")])
+INSPECTED = Doc(
+    "results",
+    part=None,
+    number=None,
+    external=PLANNED,
+    results=[Measured(0, "10.1", uuid=uuid("first")), Measured(1, "25.2", uuid=uuid("second"))],
+    serial_uuid=uuid("SN-1"),
+)
+WHOLE = {
+    "Part": {"created": 1},
+    "SerializedPart": {"created": 1},
+    "QIFMeasurementPlan": {"created": 1},
+    "QIFCharacteristic": {"created": 2},
+    "QIFMeasurementResult": {"created": 2},
+}
+
+
+@pytest.fixture
+def mes(template_database: TemplateDatabase) -> Mes:
+    """An MES without a row."""
+    return Mes(template_database("qif_empty", build))
+
+
+@pytest.fixture
+def sidecar_mes(template_database: TemplateDatabase) -> Mes:
+    """An MES without a row, its UUIDs beside its tables."""
+    return Mes(template_database("qif_sidecar", build_sidecar), sidecar_registry())
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> tuple[Path, Path]:
+    """A plan, and results that refer to it."""
+    return PLANNED.write(tmp_path), INSPECTED.write(tmp_path)
+
+
+def part(mes: Mes, number: str = "PN-1") -> str:
+    """A part that the MES has by itself; returns its UUID."""
+    mes.execute(
+        'INSERT INTO public."Part" ("id", "partNumber", "updatedAt") VALUES (%s, %s, now())',
+        [f"c{uuid(number).replace('-', '')[:24]}", number],
+    )
+    return str(mes.rows('SELECT "persistentUuid" FROM public."Part" WHERE "partNumber" = %s', [number])[0][0])
+
+
+def test_created_records_have_the_uuids_of_the_files(mes: Mes, documents: tuple[Path, Path]) -> None:
+    report = mes.load(*documents, create=EVERYTHING)
+
+    assert counts(report) == WHOLE
+    assert mes.rows(
+        'SELECT r."persistentUuid"::text, c."persistentUuid"::text, p."persistentUuid"::text, a."persistentUuid"::text,'
+        ' s."persistentUuid"::text, s."serialNumber", a."partNumber", r."measuredValue", r."deviation"::text, r."status"'
+        ' FROM public."QIFMeasurementResult" AS r JOIN public."QIFCharacteristic" AS c ON c."id" = r."characteristicId"'
+        ' JOIN public."QIFMeasurementPlan" AS p ON p."id" = c."planId" JOIN public."Part" AS a ON a."id" = p."partId"'
+        ' JOIN public."SerializedPart" AS s ON s."id" = r."serializedPartId" ORDER BY c."characteristicNumber"'
+    ) == [
+        (uuid("first"), uuid("Length A"), PLAN, PART, uuid("SN-1"), "SN-1", "PN-1", 10.1, "0.1", "PASS"),
+        (uuid("second"), uuid("Length B"), PLAN, PART, uuid("SN-1"), "SN-1", "PN-1", 25.2, "-0.2", "PASS"),
+    ]
+    (key,) = mes.rows('SELECT "id" FROM public."QIFMeasurementResult" LIMIT 1')[0]
+    assert len(key) == 25
+    assert key.startswith("c")
+
+
+def test_a_second_import_writes_nothing(mes: Mes, documents: tuple[Path, Path]) -> None:
+    mes.load(*documents, create=EVERYTHING)
+    before = mes.versions()
+
+    report = mes.load(*documents, create=EVERYTHING)
+
+    assert counts(report) == {entity: {"unchanged": number["created"]} for entity, number in WHOLE.items()}
+    assert mes.versions() == before
+
+
+def test_uuids_beside_the_tables_are_those_of_the_files(
+    sidecar_mes: Mes, documents: tuple[Path, Path]
+) -> None:
+    report = sidecar_mes.load(*documents, create=EVERYTHING)
+    again = sidecar_mes.load(*documents, create=EVERYTHING)
+
+    assert counts(report) == WHOLE
+    assert again.clean
+    assert sidecar_mes.rows(
+        "SELECT entity, uuid::text FROM dotpeen.identity WHERE uuid = ANY(%s::uuid[]) ORDER BY 1",
+        [[PART, PLAN, uuid("first"), uuid("Length A"), uuid("SN-1")]],
+    ) == [
+        ("Part", PART),
+        ("QIFCharacteristic", uuid("Length A")),
+        ("QIFMeasurementPlan", PLAN),
+        ("QIFMeasurementResult", uuid("first")),
+        ("SerializedPart", uuid("SN-1")),
+    ]
+    assert sidecar_mes.rows(
+        "SELECT count(*) FROM dotpeen.identity AS i WHERE i.entity = 'QIFMeasurementResult'"
+    ) == [(2,)]
+
+
+def test_a_dry_run_reports_and_leaves_nothing(mes: Mes, documents: tuple[Path, Path]) -> None:
+    report = mes.load(*documents, dry_run=True, create=EVERYTHING)
+
+    assert counts(report) == WHOLE
+    assert mes.count("Part") == 0
+    assert mes.rows("SELECT to_regclass('dotpeen_qif.document')") == [(None,)]
+
+
+def test_referenced_records_are_made_only_where_that_is_asked(mes: Mes, documents: tuple[Path, Path]) -> None:
+    report = mes.load(*documents)
+
+    (first, *_) = report.items
+    assert (first.outcome, first.entity, first.identifier, first.where) == (
+        *("unmatched", "Part", "PN-1"),
+        "plan.qif:6",
+    )
+    assert first.message == "there is no such Part; --option create=Part makes it"
+    assert report.counts["QIFMeasurementResult"] == {"unmatched": 2}
+    assert mes.count("QIFMeasurementPlan") == 0
+
+
+def test_what_is_there_is_found_by_its_number(mes: Mes, tmp_path: Path) -> None:
+    known = part(mes)
+
+    report = mes.load(replace(PLANNED, part=None).write(tmp_path))
+
+    assert report.clean
+    assert counts(report)["Part"] == {"unchanged": 1}
+    assert mes.rows(
+        'SELECT a."persistentUuid"::text FROM public."QIFMeasurementPlan" AS p JOIN public."Part" AS a ON a."id" = p."partId"'
+    ) == [(known,)]
+
+
+def test_a_number_with_another_uuid_is_a_conflict_that_names_both(mes: Mes, tmp_path: Path) -> None:
+    known = part(mes)
+
+    report = mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    (first, *_) = report.items
+    assert (first.outcome, first.entity) == ("conflicting", "Part")
+    assert PART in first.message
+    assert known in first.message
+    assert mes.count("QIFMeasurementPlan") == 0
+
+
+def test_a_uuid_of_one_record_with_the_number_of_another_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    one, other = part(mes, "PN-1"), part(mes, "PN-2")
+
+    report = mes.load(replace(PLANNED, part=one, number="PN-2").write(tmp_path))
+
+    (first, *_) = report.items
+    assert first.outcome == "conflicting"
+    assert one in first.message
+    assert other in first.message
+
+
+def test_a_uuid_that_another_entity_has_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    known = part(mes, "PN-2")
+
+    report = mes.load(replace(PLANNED, plan=known).write(tmp_path), create=EVERYTHING)
+
+    (first, *_) = report.items
+    assert (first.outcome, first.entity, first.message) == (
+        *("conflicting", "QIFMeasurementPlan"),
+        f"the UUID {known} is that of a record of Part",
+    )
+
+
+def test_a_uuid_that_was_issued_to_another_record_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    mes.execute(
+        "INSERT INTO dotpeen.issued (entity, key, uuid, current) VALUES ('MaterialLot', 'c1', %s, false)",
+        [PLAN],
+    )
+
+    report = mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    assert [item.message for item in report.items][
+        0
+    ] == f"the UUID {PLAN} was issued to a record of MaterialLot"
+
+
+def test_partial_leaves_out_what_is_wrong_and_keeps_the_rest(mes: Mes, tmp_path: Path) -> None:
+    known = part(mes, "PN-2")
+    wrong = replace(PLANNED, items=[Item("Length A", uuid=known), Item("Length B", designator="2")])
+
+    report = mes.load(wrong.write(tmp_path), partial=True, create=EVERYTHING)
+
+    assert counts(report)["QIFCharacteristic"] == {"conflicting": 1, "created": 1}
+    assert mes.rows('SELECT "name" FROM public."QIFCharacteristic"') == [("Length B",)]
+    assert mes.load(wrong.write(tmp_path), create=EVERYTHING).clean is False
+
+
+def test_a_plan_without_a_qpid_is_found_by_its_designators(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    report = mes.load(replace(PLANNED, name="again", plan=None).write(tmp_path))
+
+    assert counts(report)["QIFMeasurementPlan"] == {"unchanged": 1}
+    assert mes.count("QIFMeasurementPlan") == 1
+
+
+def test_a_designator_of_another_plan_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    report = mes.load(replace(PLANNED, name="other", plan=uuid("other plan")).write(tmp_path))
+
+    assert counts(report)["QIFCharacteristic"] == {"conflicting": 2}
+    assert PLAN in report.items[0].message
+
+
+def test_a_plan_changes_what_is_there_and_results_do_not(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+    changed = replace(PLANNED, items=[Item("Length A", nominal="11"), PLANNED.items[1]])
+
+    repeated = replace(changed, name="repeated", results=[Measured(0, "11")])
+    refused = mes.load(repeated.write(tmp_path), create=EVERYTHING)
+    updated = mes.load(changed.write(tmp_path))
+
+    assert counts(refused)["QIFCharacteristic"] == {"conflicting": 1, "unchanged": 1}
+    assert counts(updated)["QIFCharacteristic"] == {"updated": 1, "unchanged": 1}
+    assert mes.rows(
+        'SELECT "nominalValue" FROM public."QIFCharacteristic" ORDER BY "characteristicNumber"'
+    ) == [(11.0,), (25.4,)]
+
+
+def test_characteristics_without_a_uuid_are_found_by_number_and_balloon(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    nameless = [replace(item, uuid=None) for item in PLANNED.items]
+    report = mes.load(replace(PLANNED, name="nameless", items=nameless).write(tmp_path))
+
+    assert counts(report)["QIFCharacteristic"] == {"unchanged": 2}
+
+
+def test_a_balloon_that_two_have_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    same = replace(PLANNED, items=[Item("Length A"), Item("Length B")])
+    mes.load(same.write(tmp_path), create=EVERYTHING)
+
+    report = mes.load(replace(same, name="again", items=[Item("Length A", uuid=None)]).write(tmp_path))
+
+    assert [item.outcome for item in report.items] == ["conflicting"]
+    assert uuid("Length A") in report.items[0].message
+    assert uuid("Length B") in report.items[0].message
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "others"),
+    [("0.4", INCHES, ()), ("0.4", MILLIMETRES, (INCHES,))],
+    ids=["of the file", "of the value"],
+)
+def test_values_come_in_the_unit_of_the_mes(
+    mes: Mes,
+    tmp_path: Path,
+    value: str,
+    unit: tuple[str, str, str, str],
+    others: tuple[tuple[str, str, str, str], ...],
+) -> None:
+    PLANNED.write(tmp_path)
+    measured = Measured(0, value, unit="inch" if others else None)
+    document = replace(INSPECTED, results=[measured], unit=unit, others=others)
+
+    report = mes.load(document.write(tmp_path), create=EVERYTHING)
+
+    assert report.items == []
+    assert mes.rows('SELECT "measuredValue", "deviation" FROM public."QIFMeasurementResult"') == [
+        (10.16, 0.16)
+    ]
+
+
+def test_a_plan_in_another_unit_is_compared_in_that_of_the_mes(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+    item = Item("Length B", nominal="1", upper="0.02", lower="-0.02", designator="2")
+
+    report = mes.load(replace(PLANNED, name="inches", items=[item], unit=INCHES).write(tmp_path))
+
+    assert counts(report)["QIFCharacteristic"] == {"updated": 1}
+    assert mes.rows(
+        'SELECT "nominalValue", "toleranceUpper", "unit" FROM public."QIFCharacteristic" WHERE "name" = %s',
+        ["Length B"],
+    ) == [(25.4, 0.508, "mm")]
+
+
+def test_a_status_that_the_value_denies_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    PLANNED.write(tmp_path)
+    file = replace(INSPECTED, results=[Measured(0, "10.7", "PASS"), Measured(1, "25.4")]).write(tmp_path)
+
+    refused = mes.load(file, create=EVERYTHING)
+    accepted = mes.load(file, create=EVERYTHING, status="computed")
+
+    assert [(item.outcome, item.message) for item in refused.items] == [
+        ("conflicting", "it says PASS, and 10.7 is outside 9.5 to 10.5")
+    ]
+    assert accepted.clean
+    assert mes.rows('SELECT "status" FROM public."QIFMeasurementResult" ORDER BY 1') == [("FAIL",), ("PASS",)]
+
+
+def test_a_missing_value_names_its_column(mes: Mes, tmp_path: Path) -> None:
+    PLANNED.write(tmp_path)
+    file = replace(INSPECTED, at=None).write(tmp_path)
+
+    refused = mes.load(file, create=EVERYTHING)
+    accepted = mes.load(file, create=EVERYTHING, at="2026-01-02T03:04:05")
+
+    assert "measuredAt" in refused.items[0].message
+    assert accepted.clean
+
+
+def test_what_was_not_measured_is_kept_beside_the_mes(mes: Mes, tmp_path: Path) -> None:
+    PLANNED.write(tmp_path)
+    results = [Measured(0, "10.1"), Measured(1, None, "NOT_ANALYZED")]
+
+    report = mes.load(replace(INSPECTED, results=results).write(tmp_path), create=EVERYTHING)
+
+    assert counts(report)["QIFMeasurementResult"] == {"created": 1}
+    with mes.session() as connection:
+        (found,) = store.results_of(connection, "part", PART)
+        (bare,) = store.unrecorded(connection, found.uuid)
+    assert (found.uuid, bare.characteristic, bare.said["status"]) == (
+        *(uuid("results of results"), uuid("Length B")),
+        "NOT_ANALYZED",
+    )
+
+
+def test_digits_that_a_column_cannot_hold_are_kept(mes: Mes, tmp_path: Path) -> None:
+    long = "25.39999999999999999"
+    mes.load(replace(PLANNED, items=[Item("Length A", nominal=long)]).write(tmp_path), create=EVERYTHING)
+
+    with mes.session() as connection:
+        query = "SELECT said, held FROM dotpeen_qif.kept WHERE uuid = %s"
+        said, held = connection.execute(query, [uuid("Length A")]).fetchone() or ({}, {})
+
+    assert store.read("nominal", said["nominal"]) == Decimal(long)
+    assert held["nominalValue"] == "25.4"
+
+
+def test_the_document_that_is_referred_to_is_found_beside_the_file(
+    mes: Mes, documents: tuple[Path, Path]
+) -> None:
+    assert counts(mes.load(documents[1], create=EVERYTHING)) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "uri", ["../plan.qif", "http://localhost/plan.qif", "/etc/plan.qif", "file:plan.qif", ""]
+)
+def test_references_lead_nowhere_else(mes: Mes, tmp_path: Path, uri: str) -> None:
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    PLANNED.write(tmp_path)
+
+    report = mes.load(replace(INSPECTED, uri=uri).write(folder), partial=True, create=EVERYTHING)
+
+    assert report.counts["QIFMeasurementResult"] == {"unmatched": 2}
+    assert "QIFMeasurementPlan" not in report.counts
+
+
+def test_a_link_out_of_the_folder_is_not_followed(mes: Mes, tmp_path: Path) -> None:
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    (folder / "plan.qif").symlink_to(PLANNED.write(tmp_path))
+
+    report = mes.load(INSPECTED.write(folder), create=EVERYTHING)
+
+    assert "QIFMeasurementPlan" not in report.counts
+
+
+def test_results_refer_to_a_plan_that_was_imported_before(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+    later = tmp_path / "later"
+    later.mkdir()
+
+    report = mes.load(INSPECTED.write(later), create=EVERYTHING)
+
+    assert counts(report)["QIFMeasurementResult"] == {"created": 2}
+
+
+def test_one_uuid_for_two_measurements_is_a_conflict(mes: Mes, tmp_path: Path) -> None:
+    PLANNED.write(tmp_path)
+    first = INSPECTED.write(tmp_path)
+    second = replace(INSPECTED, name="second", results=[Measured(0, "10.2", uuid=uuid("first"))]).write(
+        tmp_path
+    )
+
+    report = mes.load(first, second, create=EVERYTHING)
+
+    assert [(item.outcome, item.identifier) for item in report.items] == [("conflicting", uuid("first"))]
+    assert "results.qif:" in report.items[0].message
+
+
+def test_what_the_database_refuses_is_named_by_its_line(mes: Mes, tmp_path: Path) -> None:
+    mes.execute('ALTER TABLE public."QIFCharacteristic" ADD CHECK ("nominalValue" < 20)')
+
+    report = mes.load(PLANNED.write(tmp_path), partial=True, create=EVERYTHING)
+
+    (item,) = report.items
+    assert (item.outcome, item.identifier, item.where) == ("conflicting", "Length B", "plan.qif:16")
+    assert mes.rows('SELECT "name" FROM public."QIFCharacteristic"') == [("Length A",)]
+
+
+def test_a_file_that_is_no_qif_stops_the_import_unless_partial(mes: Mes, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.qif"
+    bad.write_text("<QIFDocument>", encoding="utf-8")
+    good = PLANNED.write(tmp_path)
+
+    with pytest.raises(DotpeenError, match="bad.qif"):
+        mes.load(good, bad, create=EVERYTHING)
+    report = mes.load(good, bad, partial=True, create=EVERYTHING)
+
+    assert [item.entity for item in report.items] == ["QIFDocument"]
+    assert mes.count("QIFCharacteristic") == 2
+
+
+def test_a_file_that_the_schemas_refuse_is_not_imported(
+    template_database: TemplateDatabase, tmp_path: Path, standards: Path
+) -> None:
+    site = registry(settings=f'schema_dir = "{standards}/qif/xsd"')
+    mes = Mes(template_database("qif_empty", build), site)
+    file = tmp_path / "plan.qif"
+    file.write_text(PLANNED.text.replace("<FileUnits>", "<NoUnits/><FileUnits>"), encoding="utf-8")
+
+    with pytest.raises(DotpeenError, match="plan.qif:5"):
+        mes.load(file, create=EVERYTHING)
+
+
+def test_documents_lead_to_their_part_and_records_to_their_documents(
+    mes: Mes, documents: tuple[Path, Path]
+) -> None:
+    mes.load(*documents, create=EVERYTHING)
+
+    with mes.session() as connection:
+        assert [(one.entity, one.uuid) for one in store.parts(connection, PLANNED.qpid)] == [("Part", PART)]
+        assert [(one.entity, one.uuid) for one in store.parts(connection, uuid("results of results"))] == [
+            ("Part", PART)
+        ]
+        found = {name: store.documents(connection, name) for name in (PART, uuid("Length A"), uuid("first"))}
+    assert [one.file_name for one in found[uuid("first")]] == ["results.qif"]
+    assert {one.file_name for one in found[PART]} == {"plan.qif", "results.qif"}
+    assert [one.qpid for one in found[uuid("Length A")]] == [PLANNED.qpid]
+
+
+def test_an_unknown_option_or_entity_is_refused(mes: Mes, tmp_path: Path) -> None:
+    file = PLANNED.write(tmp_path)
+    with pytest.raises(ConfigurationError, match="colour"):
+        mes.load(file, colour="blue")
+    with pytest.raises(ConfigurationError, match="Supplier"):
+        mes.load(file, create="Supplier")
+
+
+def test_an_mes_without_uuids_is_refused(template_database: TemplateDatabase, tmp_path: Path) -> None:
+    from dotpeen.database import connect
+    from dotpeen.demo import sample
+
+    def bare(url: str) -> None:
+        with connect(url, purpose="test") as connection:
+            sample.create_schema(connection)
+
+    with pytest.raises(NotMigratedError):
+        Mes(template_database("qif_bare", bare)).load(PLANNED.write(tmp_path))
