@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from dotpeen.api import oauth
 from dotpeen.database import connect
 from dotpeen.partners import RateLimit, Scope, store
 from dotpeen.partners.state import disable_external, enable_external
@@ -198,12 +200,25 @@ class TestRateLimit:
         assert answers[4].headers.get_list("ratelimit-limit") == ["3"]
         assert "retry-after" not in answers[0].headers
 
-    def test_refusals_count_too_but_not_those_of_the_scope(self, api: Api) -> None:
-        token = add(api, "Clumsy", "Part:read", limit=RateLimit.parse("2/h")).token.text
-        assert ask(api, f"{EXTERNAL}/work-orders", token).status_code == 403
-        assert ask(api, f"{PARTS}/nothing", token).headers["ratelimit-remaining"] == "1"
-        assert ask(api, f"{PARTS}/{UNKNOWN}", token).headers["ratelimit-remaining"] == "0"
-        assert ask(api, PARTS, token).status_code == 429
+    def test_whatever_is_asked_for_counts(self, api: Api) -> None:
+        token = add(api, "Clumsy", "Part:read", limit=RateLimit.parse("7/h")).token.text
+        asked = [
+            ask(api, f"{EXTERNAL}/work-orders", token),
+            ask(api, f"{PARTS}/nothing", token),
+            ask(api, f"{PARTS}/{UNKNOWN}", token),
+            ask(api, f"{EXTERNAL}/nothing/at/all", token),
+            ask(api, f"{PARTS}/{UNKNOWN}", token, "DELETE"),
+            ask(api, f"{PARTS}/%ff", token),
+            ask(api, f"{PARTS}/{UNKNOWN}", token, headers={"if-match": "x"}),
+            ask(api, PARTS, token),
+        ]
+        assert [(one.status_code, one.headers["ratelimit-remaining"]) for one in asked] == [
+            (403, "6"), (400, "5"), (404, "4"), (404, "3"), (405, "2"), (400, "1"), (404, "0"), (429, "0"),
+        ]  # fmt: skip
+        assert asked[4].headers["allow"] == "GET, HEAD, PATCH"
+        entries = trail(api, "Clumsy")
+        assert [entry.status for entry in entries] == [403, 400, 404, 404, 405, 400, 404, 429]
+        assert [entry.route for entry in entries[3:6]] == [f"{EXTERNAL}/*"] * 3
 
     def test_one_partner_does_not_use_up_what_another_has(self, api: Api) -> None:
         first = add(api, "First", "*:read", limit=RateLimit.parse("1/h")).token.text
@@ -302,6 +317,49 @@ class TestClientCredentials:
             assert error is None or answer.json()["error"] == error, what
         large = api.client.post(url, auth=client, headers=form, content=b"x" * 10_000)
         assert large.status_code in (400, 413)
+
+    def test_every_attempt_of_a_client_is_counted_and_recorded(self, api: Api) -> None:
+        client = credentials(add(api, "OAuth greedy", "*:read", limit=RateLimit.parse("2/h")))
+        answers = [self.token(api, client, grant_type="client_credentials") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert 0 < int(answers[2].headers["retry-after"]) <= 3600
+        assert [(entry.route, entry.method, entry.status) for entry in trail(api, "OAuth greedy")] == [
+            ("/oauth/token", "POST", status) for status in (200, 200, 429)
+        ]
+        token = answers[0].json()["access_token"]
+        refused(ask(api, PARTS, token), 429, "rate-limited")
+
+    def test_a_client_gets_so_many_tokens_and_who_guesses_so_many_tries(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(oauth, "ISSUED", RateLimit(3, 3600))
+        monkeypatch.setattr(oauth, "FAILED", RateLimit(2, 3600))
+        with serving(api.database, api.registry) as own:
+            client = credentials(add(own, "OAuth eager", "*:read"))
+            other = credentials(add(own, "OAuth calm", "*:read"))
+            assert self.token(own, other, grant_type="client_credentials").status_code == 200
+            statuses = [
+                self.token(own, client, grant_type="client_credentials").status_code for _ in range(4)
+            ]
+            assert statuses == [200, 200, 200, 429]
+            guesses = [
+                self.token(own, ("nobody", str(number)), grant_type="client_credentials") for number in range(4)
+            ]
+            assert [answer.status_code for answer in guesses] == [401, 401, 429, 429]
+            assert self.token(own, other, grant_type="client_credentials").status_code == 200
+
+    def test_a_client_that_goes_away_is_no_fault_of_ours(
+        self, api: Api, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        host, port = api.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(
+                b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant"
+            )
+            time.sleep(0.1)
+        time.sleep(0.3)
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
     def test_a_token_ends_with_its_partner(self, api: Api) -> None:
         client = credentials(add(api, "OAuth former", "*:read"))
@@ -414,6 +472,11 @@ class TestSwitch:
         ]:  # fmt: skip
             answer = ask(own_api, path, own_api.token, method, json={})
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        answer = own_api.client.post(
+            f"{own_api.url}/oauth/token", data={"grant_type": "client_credentials"}, auth=("x", "y")
+        )
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert answer.json()["error"] == "temporarily_unavailable"
         with connect(own_api.database, purpose="test") as connection:
             enable_external(connection, by="t")
         soon(lambda: own_api.get(PARTS).status_code == 200)
@@ -423,7 +486,7 @@ class TestAuditTrail:
     def test_has_exactly_the_requests_of_the_partner(self, api: Api) -> None:
         witness = Witness(api.database, api.registry)
         part, order = witness.rows("Part")[0], witness.rows("WorkOrder")[0]
-        token = add(api, "Audited", "Part:read", limit=RateLimit.parse("9/h")).token
+        token = add(api, "Audited", "Part:read", limit=RateLimit.parse("10/h")).token
         uuid = str(part["persistentUuid"])
         batch = {"uuids": [str(row["persistentUuid"]) for row in witness.rows("Part")[:3]] + [UNKNOWN]}
         one, found = f"{PARTS}/{{uuid}}", UUID(uuid)
@@ -440,9 +503,9 @@ class TestAuditTrail:
             ("GET", f"{EXTERNAL}/resolve/{uuid}", {}, f"{EXTERNAL}/resolve/{{uuid}}", "Part", found, 1, 200),
             ("GET", f"{PARTS}/{UNKNOWN}", {}, one, "Part", None, 0, 404),
             ("GET", f"{PARTS}/nothing", {}, one, "Part", None, 0, 400),
-            ("GET", f"{PARTS}/{uuid}", {}, one, "Part", None, 0, 429),
             ("GET", f"{EXTERNAL}/work-orders/{order['persistentUuid']}", {},
              f"{EXTERNAL}/work-orders/{{uuid}}", "WorkOrder", None, 0, 403),
+            ("GET", f"{PARTS}/{uuid}", {}, one, "Part", None, 0, 429),
         ]  # fmt: skip
         ids = []
         for method, path, options, *_, status in wanted:
@@ -460,6 +523,35 @@ class TestAuditTrail:
         assert {entry.token_id for entry in entries} == {token.id}
         assert {entry.remote for entry in entries} == {"127.0.0.1"}
         assert all(entry.milliseconds > 0 and entry.changed is None for entry in entries)
+
+    def test_names_every_record_that_a_page_or_a_batch_gave_away(self, api: Api) -> None:
+        token = add(api, "Collector", "Part:read").token.text
+        uuids = [row["persistentUuid"] for row in Witness(api.database, api.registry).rows("Part")[:3]]
+        asked = [*map(str, uuids), UNKNOWN]
+        given = ask(api, f"{PARTS}/batch", token, "POST", json={"uuids": asked})
+        page = ask(api, f"{PARTS}?limit=5&fields=status", token)
+        tag = page.headers["etag"]
+        again = ask(api, f"{PARTS}?limit=5&fields=status", token, headers={"if-none-match": tag})
+        assert (given.status_code, page.status_code, again.status_code) == (200, 200, 304)
+        batch, listed, unchanged = trail(api, "Collector")
+        assert batch.uuids == uuids
+        assert listed.uuids is not None
+        assert (len(listed.uuids), listed.uuids) == (5, unchanged.uuids)
+        assert UNKNOWN not in str(batch)
+        with connect(api.database, purpose="test") as connection:
+            for uuid, entry in ((uuids[2], batch), (listed.uuids[4], listed)):
+                found = list(query(connection, AuditFilter(partner="Collector", uuid=str(uuid))))
+                assert entry in found
+            assert not list(query(connection, AuditFilter(uuid=UNKNOWN)))
+
+    def test_refusals_that_come_fast_are_summed_up(self, api: Api) -> None:
+        token = add(api, "Stubborn", "Part:read", limit=RateLimit.parse("1/h")).token.text
+        for _ in range(40):
+            ask(api, PARTS, token)
+        soon(lambda: sum(entry.requests for entry in trail(api, "Stubborn")) == 40)
+        entries = trail(api, "Stubborn")
+        assert [(entry.status, entry.requests) for entry in entries[:2]] == [(200, 1), (429, 1)]
+        assert len(entries) < 10
 
     def test_an_entry_is_there_before_the_answer_is(self, api: Api) -> None:
         token = add(api, "Prompt", "*:read").token.text
@@ -544,6 +636,29 @@ class TestCors:
             assert "access-control-allow-origin" not in other.headers
             answer = ask(portal, PARTS, portal.token, headers={"origin": origin})
             assert "access-control-allow-origin" not in answer.headers
+
+    def test_nothing_but_the_external_routes_is_shared(self, portal: Api) -> None:
+        for path in ("/health/live", "/api/parts", "/openapi.json", "/docs"):
+            answer = portal.client.get(portal.url + path, headers={"origin": self.ORIGIN})
+            assert "access-control-allow-origin" not in answer.headers
+
+    def test_the_internal_listener_shares_nothing_and_answers_to_its_own_names(self, portal: Api) -> None:
+        with serving(portal.database, portal.registry, trusted=True) as inside:
+            answer = inside.client.get(f"{inside.url}/api/parts?limit=1", headers={"origin": self.ORIGIN})
+            assert answer.status_code == 200
+            assert not [name for name in answer.headers if name.startswith("access-control")]
+            port = inside.url.rpartition(":")[2]
+            for name in ("localhost", f"127.0.0.1:{port}", "[::1]:80", "10.1.2.3", socket.gethostname()):
+                answer = inside.client.get(f"{inside.url}/api/parts?limit=1", headers={"host": name})
+                assert answer.status_code == 200, name
+            for name in ("rebound.example.com", f"localhost.example.com:{port}", "127.0.0.1.example.com"):
+                answer = inside.client.get(f"{inside.url}/api/parts?limit=1", headers={"host": name})
+                refused(answer, 421, "misdirected")
+        settings = portal.registry.api.model_copy(update={"internal_names": ("mes.example.com",)})
+        named = portal.registry.model_copy(update={"api": settings})
+        with serving(portal.database, named, trusted=True) as inside:
+            answer = inside.client.get(f"{inside.url}/health/live", headers={"host": "MES.example.com:8001"})
+            assert answer.status_code == 200
 
     def test_refusals_can_be_read_by_a_script_too(self, portal: Api) -> None:
         answer = ask(portal, PARTS, "dp_wrong", headers={"origin": self.ORIGIN})

@@ -13,6 +13,7 @@ from dotpeen.migration.events import Notify, ignore
 from dotpeen.migration.model import Target
 from dotpeen.migration.rollback import switch_guard
 from dotpeen.migration.throttle import Window
+from dotpeen.plugins import load_plugins
 from dotpeen.registry import parse_registry
 
 Rows = list[tuple[Any, ...]]
@@ -56,7 +57,9 @@ class Plant:
         return psycopg.connect(self.url, application_name=application)
 
     def runner(self, *names: str, notify: Notify = ignore, url: str | None = None) -> Runner:
-        return Runner(url or self.url, self.registry, self.registry.select(names=names), notify=notify)
+        plugins = load_plugins(self.registry)
+        entities = self.registry.select(names=names)
+        return Runner(url or self.url, self.registry, entities, notify=notify, plugins=plugins)
 
     def plan(self, *names: str, url: str | None = None) -> Plan:
         with self.runner(*names, url=url) as runner:

@@ -34,7 +34,8 @@ class Site:
         return cursor.fetchall() if cursor.description else []
 
     def migrate(self, *names: str) -> None:
-        with Runner(self.url, self.registry, self.registry.select(names=names)) as runner:
+        entities = self.registry.select(names=names)
+        with Runner(self.url, self.registry, entities, plugins=self.plugins) as runner:
             runner.up()
 
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -81,6 +82,22 @@ def test_a_prisma_table_gets_a_cuid(own_mes: Site, entity: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         own_mes.records.create(entity, given | {number: "another"} | {"updatedAt": None})
     assert caught.value.field == "updatedAt"
+
+
+def test_the_time_of_a_change_is_set_where_the_registry_says_so(make_site: MakeSite) -> None:
+    site = make_site(
+        "CREATE TABLE part (id int PRIMARY KEY, touched timestamp(3) NOT NULL, since timestamptz, name text)",
+        "[entities.Part]\ntable = 'part'\nupdated_at = 'touched'",
+    )
+    with pytest.raises(InvalidValueError, match="touched: must have a value"):
+        site.records.create("Part", {"id": 1, "touched": None})
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    made = site.records.create("Part", {"id": 1})
+    assert before < made.values["touched"] < datetime.now(UTC) + timedelta(seconds=1)
+    assert site.records.update("Part", "1", {}).values["touched"] == made.values["touched"]
+    time.sleep(0.002)
+    assert site.records.update("Part", "1", {"name": "x"}).values["touched"] > made.values["touched"]
+    assert site.records.update("Part", "1", {"touched": NOW}).values["touched"] == NOW
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, current
-from dotpeen.conformance import Finding, conformance, overlaps
+from dotpeen.conformance import Finding, conformance, contributed_columns, overlaps
 from dotpeen.database import Catalog, read_catalog
+from dotpeen.plugins import load_plugins
 from dotpeen.registry import Registry
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -31,7 +32,11 @@ def check(
     registry = shared.registry
     entities = registry.select(phase=phase, names=tuple(entity or ()))
     catalog = _read(shared, registry)
-    findings = [*conformance(registry, catalog, entities), *overlaps(catalog, entities)]
+    contributed = contributed_columns(one for _, one in load_plugins(registry).external_references())
+    findings = [
+        *conformance(registry, catalog, entities, contributed=contributed),
+        *overlaps(catalog, entities),
+    ]
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         shared.print_json(

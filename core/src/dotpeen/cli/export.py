@@ -13,10 +13,11 @@ import typer
 
 from dotpeen.cli.context import EntityOption, JsonOption, PhaseOption, current
 from dotpeen.errors import ConfigurationError
-from dotpeen.migration import Plan, Runner, Stage, state
+from dotpeen.migration import Plan, Runner, Stage
 from dotpeen.migration.emit import prisma_files, revision_file, undo_script, up_script, write_files
 from dotpeen.migration.model import Target
 from dotpeen.migration.plan import require_sound
+from dotpeen.plugins import load_plugins
 from dotpeen.registry import Registry
 
 
@@ -62,10 +63,10 @@ def export(
     )
     schema = _read(schema_prisma) if schema_prisma else None
     entities = shared.registry.select(phase=phase, names=tuple(entity or ()))
-    with Runner(shared.url, shared.registry, entities) as runner:
+    with Runner(shared.url, shared.registry, entities, plugins=load_plugins(shared.registry)) as runner:
         plan = runner.plan(to=to or Stage.VERIFY)
         require_sound(plan)
-        _, found = state.load_targets(runner.connection, shared.registry, entities)
+        _, found = runner.targets()
     targets = {name: target for name, target in found.items() if target is not None}
     if format is Format.SQL:
         contents = _sql(plan, targets, shared.registry, output, to or Stage.VERIFY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 import psycopg
@@ -16,7 +17,7 @@ from dotpeen.database.schema import is_installed
 from dotpeen.errors import ConfigurationError, DotpeenError, MigrationStoppedError
 from dotpeen.migration import Runner, Stage, down, journal, throttle
 from dotpeen.migration.rollback import switch_guard
-from dotpeen.migration.status import read_progress
+from dotpeen.migration.status import EntityProgress, read_progress, read_references
 from dotpeen.plugins import load_plugins
 from dotpeen.registry import Entity
 
@@ -40,7 +41,8 @@ def plan(
 ) -> None:
     """Show every step with its lock, its estimated time and its undo, and what preflight finds; change nothing."""
     shared = current(context)
-    with Runner(shared.url, shared.registry, _entities(shared, phase, entity)) as runner:
+    entities = _entities(shared, phase, entity)
+    with Runner(shared.url, shared.registry, entities, plugins=load_plugins(shared.registry)) as runner:
         made = runner.plan(to=to or Stage.VERIFY)
     if as_json:
         shared.print_json(output.plan_document(made))
@@ -107,19 +109,25 @@ def status(
     """
     shared = current(context)
     entities = _entities(shared, phase, entity)
+    contributed = load_plugins(shared.registry).external_references()
     with shared.connect("status") as connection:
-        progress = read_progress(connection, entities)
+
+        def read() -> list[EntityProgress]:
+            found = read_progress(connection, entities)
+            states = read_references(connection, shared.registry, entities, contributed)
+            return [replace(one, references=states.get(one.entity, {})) for one in found]
+
         if as_json:
-            shared.print_json(progress)
+            shared.print_json(read())
             return
         if not watch:
-            shared.out.print(output.progress_view(progress))
+            shared.out.print(output.progress_view(read()))
             return
         try:
-            with Live(output.progress_view(progress), console=shared.out, auto_refresh=False) as live:
+            with Live(output.progress_view(read()), console=shared.out, auto_refresh=False) as live:
                 while True:
                     time.sleep(1)
-                    live.update(output.progress_view(read_progress(connection, entities)), refresh=True)
+                    live.update(output.progress_view(read()), refresh=True)
         except KeyboardInterrupt:
             return
 
@@ -157,7 +165,7 @@ def down_command(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Roll back. Every UUID issued is kept: migrating again gives each record the same one."""
+    """Roll back. Every UUID issued is kept, and every external reference: migrating again gives them back."""
     shared = current(context)
     entities = _entities(shared, phase, entity)
     names = ", ".join(e.name for e in entities)

@@ -192,14 +192,15 @@ def print_checks(console: Console, checks: Sequence[Check], *, all_of_them: bool
 
 
 def progress_view(progress: Sequence[EntityProgress]) -> Group:
-    """The state of every entity, and below it what any of them waits for; fits 80 columns."""
+    """The state of every entity, below it what any waits for and its external references; fits 80 columns."""
     table = Table(box=None, pad_edge=False)
     for name in ("entity", "stage", "rows", "%", "rows/s", "ETA", "workers"):
         left = name in ("entity", "stage")
         table.add_column(
             name, justify="left" if left else "right", no_wrap=not left, overflow="fold" if left else "ignore"
         )
-    waits = []
+    waits: list[Text] = []
+    references: list[Text] = []
     for entry in progress:
         filling = entry.rows_todo is not None and entry.finished_at is None
         rows = "" if entry.rows_todo is None else f"{entry.rows_done or 0:,}/{entry.rows_todo:,}"
@@ -214,7 +215,10 @@ def progress_view(progress: Sequence[EntityProgress]) -> Group:
         )
         if entry.waiting_for:
             waits.append(Text(f"{entry.entity} waits: {entry.waiting_for}", style="yellow"))
-    return Group(table, *waits)
+        for name, state in entry.references.items():
+            style = "dim" if state == "ready" else "yellow"
+            references.append(Text(f"external reference {entry.entity}.{name}: {state}", style=style))
+    return Group(table, *waits, *references)
 
 
 def journal_table(entries: Sequence[JournalEntry]) -> Table:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from dotpeen.conformance.finding import Finding, Level, did_you_mean, finding, listed, quoted
 from dotpeen.conformance.identifiers import partners
 from dotpeen.conformance.uuids import uuid_column
+from dotpeen.contributions import ExternalReference
 from dotpeen.database.catalog import Catalog, Table
 from dotpeen.registry.models import Entity, Registry, TableName
 
@@ -19,14 +20,36 @@ _FAMILIES: Final = (
 )
 
 
-def conformance(registry: Registry, catalog: Catalog, entities: Iterable[Entity]) -> list[Finding]:
-    """Hold entities against the catalog, errors first; relations may point to any entity of the registry."""
-    found = [one for entity in entities for one in _entity(registry, catalog, entity)]
+def conformance(
+    registry: Registry,
+    catalog: Catalog,
+    entities: Iterable[Entity],
+    *,
+    contributed: Mapping[str, Collection[str]] | None = None,
+) -> list[Finding]:
+    """Hold entities against the catalog, errors first; relations may point to any entity of the registry.
+
+    `contributed` has the names of each entity's external references (`contributed_columns`): those need no column yet.
+    """
+    coming = contributed or {}
+    found = [
+        one for entity in entities for one in _entity(registry, catalog, entity, coming.get(entity.name, ()))
+    ]
     rank = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda one: rank[one.level])
 
 
-def _entity(registry: Registry, catalog: Catalog, entity: Entity) -> Iterator[Finding]:
+def contributed_columns(references: Iterable[ExternalReference]) -> dict[str, set[str]]:
+    """What external references are called, by entity: their own names and those of their columns."""
+    found: dict[str, set[str]] = {}
+    for one in references:
+        found.setdefault(one.entity, set()).update((one.name, one.column))
+    return found
+
+
+def _entity(
+    registry: Registry, catalog: Catalog, entity: Entity, coming: Collection[str]
+) -> Iterator[Finding]:
     table = catalog.table(entity.table)
     if table is None:
         yield finding(
@@ -46,8 +69,10 @@ def _entity(registry: Registry, catalog: Catalog, entity: Entity) -> Iterator[Fi
     if entity.uuid.storage == "column":
         yield from uuid_column(entity, table)
     for field in ("expose", "filters", "writable"):
-        yield from _missing(entity, table, field, getattr(entity, field))
+        named = [name for name in getattr(entity, field) if name not in coming]
+        yield from _missing(entity, table, field, named)
     yield from partners(entity, table)
+    yield from _updated_at(entity, table)
     yield from _relations(registry, catalog, entity, table)
 
 
@@ -183,6 +208,20 @@ def _business_id(entity: Entity, table: Table) -> Iterator[Finding]:
             f"{listed(empty)} may be null: such a row has nothing to derive its UUID from",
             "set the column NOT NULL, or use version 4",
         )
+
+
+def _updated_at(entity: Entity, table: Table) -> Iterator[Finding]:
+    if entity.updated_at is None:
+        return
+    column = table.columns.get(entity.updated_at)
+    if column is None:
+        yield from _missing(entity, table, "updated_at", [entity.updated_at])
+    elif column.generated:
+        message = f"{column.name} is made by the database"
+        yield finding("error", entity, "updated_at", message, "leave updated_at out")
+    elif not column.type.startswith("timestamp"):
+        message = f"{column.name} is {column.type}: it can't hold the time of a change"
+        yield finding("error", entity, "updated_at", message, "name a timestamp, or leave updated_at out")
 
 
 def _relations(registry: Registry, catalog: Catalog, entity: Entity, table: Table) -> Iterator[Finding]:

@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
@@ -16,6 +17,10 @@ from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool
 
 from dotpeen.database.connect import SESSION
+
+
+_LOOK_AFTER_CLIENT: Final = "SET client_connection_check_interval = 500"
+"""Milliseconds: a session that was given up while it waits for a lock ends then, and does not add to the others."""
 
 
 class Session(AsyncConnection[tuple[Any, ...]]):
@@ -131,6 +136,9 @@ def make_pool(url: str, *, purpose: str, size: int, statement_timeout: float) ->
     async def configure(connection: AsyncConnection[tuple[Any, ...]]) -> None:
         for name, value in settings.items():
             await connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+        # Before PostgreSQL 14, and on systems that can't tell, a session that was given up ends with its statement.
+        with suppress(psycopg.errors.UndefinedObject, psycopg.errors.InvalidParameterValue):
+            await connection.execute(_LOOK_AFTER_CLIENT)
 
     return AsyncConnectionPool(
         url,

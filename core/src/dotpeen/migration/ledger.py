@@ -136,7 +136,7 @@ def copy_column(connection: Connection, target: Target, notify: Notify) -> int:
             total += _copy_range(connection, fill, unit, lower, upper)
             notify(Progressed(target.entity.name, todo=max(target.table.estimated_rows, total), done=total))
             lower = upper
-    _in_short_transactions(connection, retire_gone(target))
+    in_short_transactions(connection, retire_gone(target))
     return total
 
 
@@ -144,7 +144,7 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
     """Copy what is in the sidecar and not yet current in the ledger."""
     names = EntitySql(target)
     entity = literal(target.entity.name)
-    _in_short_transactions(connection, retire_unmatched(target))
+    in_short_transactions(connection, retire_unmatched(target))
     total = 0
     after = ""
     while True:
@@ -157,7 +157,7 @@ def copy_sidecar(connection: Connection, target: Target) -> int:
         if row is None or row[0] is None:
             break
         # FOR KEY SHARE: a record that is deleted meanwhile waits for this batch, and is then retired after it.
-        total += _in_short_transactions(
+        total += in_short_transactions(
             connection,
             sql.SQL(
                 "INSERT INTO dotpeen.issued (entity, key, uuid, current) SELECT entity, key, uuid, true FROM"
@@ -177,7 +177,7 @@ def retire_orphans(connection: Connection, target: Target) -> int:
     dropping the sidecar) and by partitions that were dropped or truncated, which fires no trigger.
     """
     names = EntitySql(target)
-    return _in_short_transactions(
+    return in_short_transactions(
         connection,
         sql.SQL(
             "WITH gone AS (DELETE FROM {sidecar} AS i WHERE i.entity = {entity} AND NOT EXISTS"
@@ -220,7 +220,7 @@ def retire_gone(target: Target) -> sql.Composed:
     ).format(literal(target.entity.name), names.table, names.key("t"), column=names.column)
 
 
-def _in_short_transactions(connection: Connection, *statements: sql.Composed) -> int:
+def in_short_transactions(connection: Connection, *statements: sql.Composed) -> int:
     """Run statements in one transaction that gives way to the plant, until it succeeds; returns the last one's rows."""
     while True:
         try:
@@ -259,7 +259,7 @@ def _copy_range(connection: Connection, fill: Fill, unit: TableName, lower: Key 
         " WHERE NOT issued.current OR issued.key <> excluded.key"
     ).format(**parts)
     try:
-        return _in_short_transactions(connection, retire, insert)
+        return in_short_transactions(connection, retire, insert)
     except psycopg.errors.InvalidTextRepresentation as error:
         raise IssuedUuidError(
             f"{fill.target.entity.name}: {unit} holds a text that is no UUID: {error.diag.message_primary}",

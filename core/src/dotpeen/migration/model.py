@@ -72,6 +72,8 @@ class Step:
     """Estimated run time; None for a step of milliseconds."""
     lock_first: bool = True
     """Take the lock by LOCK TABLE, to know how long it is held; that needs more rights than TRIGGER alone."""
+    references: tuple[str, ...] = ()
+    """The external references that it is about; none for a step of the UUID."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,29 @@ class EntityState:
     before: dict[str, Any]
     """What the table had before: `column`, `default`, `not_null`, `unique` (see `expand`)."""
     rows_before: int | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An external reference of an entity: what a plugin declares, and what is remembered and kept of it."""
+
+    name: str
+    column: str
+    type: Literal["text", "uuid"]
+    plugin: str
+    storage: Literal["column", "sidecar"] = "column"
+    """`sidecar`: in `dotpeen.external_value`, where the table may not be altered."""
+    declared: bool = True
+    """An enabled plugin contributes it."""
+    before: Mapping[str, Any] | None = None
+    """What the table had before: `column`, `unique`; None until it is migrated."""
+    kept: bool = False
+    """`dotpeen.external_kept` holds values of it from before a rollback."""
+
+    @property
+    def created(self) -> bool:
+        """Whether its column is ours to drop."""
+        return self.storage == "column" and self.before is not None and not self.before.get("column")
 
 
 @dataclass(frozen=True)
@@ -107,6 +132,21 @@ class Target:
     """Every row had a UUID when the backfill last ended."""
     verified: bool = False
     """The last verification passed."""
+    references: tuple[Reference, ...] = ()
+    """Those that enabled plugins declare, then those that are only remembered."""
+
+    @property
+    def declared(self) -> tuple[Reference, ...]:
+        """The external references that are to be."""
+        return tuple(reference for reference in self.references if reference.declared)
+
+    @property
+    def new_columns(self) -> dict[str, str]:
+        """The columns that the migration will add, with their types."""
+        uuid = self.entity.uuid
+        wanted: dict[str, str] = {uuid.column: uuid.type} if uuid.storage == "column" else {}
+        wanted |= {one.column: one.type for one in self.declared if one.storage == "column"}
+        return {name: type_ for name, type_ in wanted.items() if name not in self.table.columns}
 
     @property
     def created_column(self) -> bool:
@@ -131,6 +171,10 @@ class Target:
             and self.state.stage is not None
             and self.state.stage.position >= stage.position
         )
+
+
+CheckResult = tuple[Literal["ok", "failed", "note"], str]
+"""Outcome and detail of one check."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from dotpeen.database import Catalog, Connection
 from dotpeen.database.schema import is_installed
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.model import Finding, Stage, Target
+from dotpeen.migration.preflight_references import references
 from dotpeen.migration.preflight_server import published, server, space
 from dotpeen.migration.sql import GUARD_TRIGGER, EntitySql, table_identifier
-from dotpeen.migration.stages.index import unique_columns
+from dotpeen.migration.stages.index import WantedIndex, unique_columns, wanted_indexes
 from dotpeen.registry import TableName
 
 _LISTED = 5
@@ -25,7 +26,15 @@ def preflight(connection: Connection, catalog: Catalog, targets: dict[str, Targe
     findings = list(server(connection, catalog, pending=pending))
     for target in targets.values():
         findings += _column_gone(target)
+        findings += references(connection, target)
         if target.completed_all:
+            if target.new_columns:
+                # A plugin that was switched on since.
+                findings += _prepared_statements(target)
+                findings += published(connection, target)
+            for wanted in wanted_indexes(target):
+                if wanted.reference is not None:
+                    findings += _index_name(connection, target, wanted)
             continue
         findings += _other_entity(connection, target)
         findings += _values(connection, target)
@@ -137,16 +146,20 @@ def _malformed(connection: Connection, target: Target, names: EntitySql) -> Iter
 
 def _index_names(connection: Connection, target: Target) -> Iterator[Finding]:
     """A relation that has the name of an index to build, and is something else."""
-    entity = target.entity
-    if entity.uuid.storage == "sidecar":
-        return
-    names = EntitySql(target)
-    columns, unique = unique_columns(target)
+    for wanted in wanted_indexes(target):
+        yield from _index_name(connection, target, wanted)
+
+
+def _index_name(connection: Connection, target: Target, wanted: WantedIndex) -> Iterator[Finding]:
+    entity, names = target.entity, EntitySql(target)
+    columns, unique = unique_columns(target, wanted.column)
     for table in (target.table, *target.parts.values()):
-        name = names.index_name_for(table.name.name)
+        name = names.index_name_for(table.name.name, wanted.column)
         index = next((index for index in table.indexes if index.name == name), None)
         if index is not None:
-            wrong = index.columns != tuple(columns) or index.unique != unique or index.partial
+            # That of an external reference may be there from before, and total.
+            partial = index.partial and wanted.reference is None
+            wrong = index.columns != tuple(columns) or index.unique != unique or partial
         else:
             row = connection.execute(
                 "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
@@ -180,13 +193,13 @@ def _reused_business_id(target: Target) -> Iterator[Finding]:
 
 def _prepared_statements(target: Target) -> Iterator[Finding]:
     entity, table = target.entity, target.table
-    if entity.uuid.storage == "column" and entity.uuid.column not in table.columns:
+    if target.new_columns:
         yield Finding(
             "note",
             entity.name,
             "prepared statements",
             f"{table.name}: a prepared SELECT * or RETURNING * fails once with 'cached plan must not change result"
-            f" type' after column {entity.uuid.column} is added",
+            f" type' after column {' and '.join(target.new_columns)} is added",
             "most drivers prepare it again by themselves; else let the application reconnect,"
             ' or leave the table as it is: uuid = { storage = "sidecar" }',
         )

@@ -145,11 +145,11 @@ def _prepared_transactions(connection: Connection) -> Iterator[Finding]:
 
 def published(connection: Connection, target: Target) -> Iterator[Finding]:
     """Logical replication: subscribers without the column stop, tables without an identity refuse the UPDATE."""
-    uuid, table = target.entity.uuid, target.table
-    if uuid.storage == "sidecar" or target.backfilled:
+    uuid, table, coming = target.entity.uuid, target.table, target.new_columns
+    if uuid.storage == "sidecar" or (target.backfilled and not coming):
         return
     tables = [table, *target.parts.values()]
-    if uuid.column not in table.columns:
+    if coming:
         names = ", ".join(
             name
             for (name,) in connection.execute(
@@ -163,17 +163,23 @@ def published(connection: Connection, target: Target) -> Iterator[Finding]:
             ).fetchall()
         )
         if names:
-            added = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(
-                table_identifier(table.name), sql.Identifier(uuid.column), sql.SQL(uuid.type)
+            added = sql.SQL("ALTER TABLE {} {}").format(
+                table_identifier(table.name),
+                sql.SQL(", ").join(
+                    sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), sql.SQL(type_))
+                    for name, type_ in coming.items()
+                ),
             )
             yield Finding(
                 "warning",
                 target.entity.name,
                 "publication",
                 f"{table.name} is published with all its columns ({names}): a subscriber stops at the first change"
-                f" when its table has no column {uuid.column}",
+                f" when its table has no column {' or '.join(coming)}",
                 f"on every subscriber, first: {added.as_string()}",
             )
+    if target.backfilled:
+        return
     leaves = {one.oid: one.name for one in tables if one.kind == "table"}
     for oid, name in connection.execute(_NO_IDENTITY, [list(leaves)]).fetchall():
         yield Finding(

@@ -8,13 +8,14 @@ import psycopg
 from psycopg import sql
 
 from dotpeen.errors import ConfigurationError, DotpeenError
-from dotpeen.migration import journal, ledger, state
+from dotpeen.migration import journal, ledger, references, state
 from dotpeen.migration.events import StageCompleted
 from dotpeen.migration.locks import run_locked
 from dotpeen.migration.model import Lock, Stage, Target
 from dotpeen.migration.plan import REMOVE
 from dotpeen.migration.runner import Runner
 from dotpeen.migration.sql import EntitySql
+from dotpeen.migration.stages import references as reference_steps
 from dotpeen.migration.throttle import WORKER_PURPOSE
 from dotpeen.registry import Entity
 
@@ -102,6 +103,7 @@ def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
             connection.execute("DELETE FROM dotpeen.worker WHERE entity = %s", [entity.name])
     elif stage is Stage.EXPAND:
         _take_away(runner, entity)
+        references.forget(connection, runner.target(entity))
         state.forget(connection, entity.name)
         runner.notify(StageCompleted(entity.name, stage))
         return
@@ -115,14 +117,17 @@ def _undo(runner: Runner, entity: Entity, stage: Stage) -> None:
 def _take_away(runner: Runner, entity: Entity) -> None:
     """Keep every UUID, then drop what Dotpeen made."""
     while True:
-        _keep_issued(runner, runner.target(entity))
+        target = runner.target(entity)
+        partitions = target.table.leaves
+        _keep_references(runner, target)
+        _keep_issued(runner, target)
         # From here on the column may be gone, and rightly so.
         state.set_stage(runner.connection, entity.name, None)
         try:
             _run(runner, entity, Stage.EXPAND)
         except psycopg.errors.ObjectNotInPrerequisiteState:
             # A partition came while the others were copied: its UUIDs are to be kept too.
-            if all(step.done for step in ledger.capture(runner.target(entity))):
+            if partitions == runner.target(entity).table.leaves:
                 raise
         else:
             return
@@ -147,8 +152,27 @@ def _run(runner: Runner, entity: Entity, stage: Stage) -> None:
         except psycopg.errors.DependentObjectsStillExist as error:
             raise DotpeenError(
                 f"{entity.name}: {error.diag.message_primary}: {error.diag.message_detail}",
-                hint="drop or change what depends on the UUID column first; then run `dotpeen migrate down` again",
+                hint="drop or change what depends on the column first; then run `dotpeen migrate down` again",
             ) from None
+
+
+def _keep_references(runner: Runner, target: Target) -> None:
+    """Keep the values of the columns that go; those of a sidecar stay where they are."""
+    if not references.to_keep(target):
+        return
+    started = time.monotonic()
+    for step in reference_steps.capture(target):
+        if not step.done:
+            runner.execute(step)
+    rows = references.keep(runner.connection, target, runner.notify)
+    journal.record(
+        runner.connection,
+        "copy external references to dotpeen.external_kept",
+        entity=target.entity.name,
+        stage=Stage.EXPAND,
+        rows=rows,
+        seconds=time.monotonic() - started,
+    )
 
 
 def _keep_issued(runner: Runner, target: Target) -> None:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import psycopg
 
-from dotpeen.conformance import conformance
+from dotpeen.conformance import conformance, contributed_columns
 from dotpeen.contributions import VerificationCheck
 from dotpeen.database import Catalog, Connection, connect, read_catalog
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import DotpeenError, PreflightError
-from dotpeen.migration import backfill, journal, ledger, state
+from dotpeen.migration import backfill, journal, ledger, references, state
 from dotpeen.migration.events import (
     Event,
     Noticed,
@@ -53,6 +53,8 @@ class Runner:
         self.registry = registry
         self.entities = tuple(entities)
         self.plugins = plugins
+        self.references = plugins.external_references() if plugins is not None else ()
+        """What enabled plugins contribute."""
         self._watcher = notify
         self.connection = connect(url, purpose="migrate")
         self.watch = BlockerWatch(url)
@@ -73,10 +75,15 @@ class Runner:
 
     def plan(self, *, to: Stage = Stage.VERIFY) -> Plan:
         """Plan, with everything that conformance and preflight find; changes nothing."""
-        catalog, targets = state.load_targets(self.connection, self.registry, self.entities)
+        catalog, targets = self.targets()
         findings = tuple(
             Finding(f.level, f.entity, f.key, f.message, f.hint)
-            for f in conformance(self.registry, self._whole(catalog, targets), self.entities)
+            for f in conformance(
+                self.registry,
+                self._whole(catalog, targets),
+                self.entities,
+                contributed=contributed_columns(one for _, one in self.references),
+            )
         )
         broken = {f.entity for f in findings if f.level == "error"}
         sound = {
@@ -131,9 +138,13 @@ class Runner:
             )
         return checks
 
+    def targets(self) -> tuple[Catalog, dict[str, Target | None]]:
+        """Hold every entity against its table as it is now."""
+        return state.load_targets(self.connection, self.registry, self.entities, self.references)
+
     def target(self, entity: Entity) -> Target:
         """Hold an entity against its table as it is now."""
-        _, targets = state.load_targets(self.connection, self.registry, [entity])
+        _, targets = state.load_targets(self.connection, self.registry, [entity], self.references)
         target = targets[entity.name]
         if target is None:
             raise PreflightError(f"{entity.name}: table {entity.table} is gone")
@@ -193,6 +204,7 @@ class Runner:
             target = self.target(entity)
             if stage is Stage.EXPAND:
                 state.register(self.connection, target)
+                references.register(self.connection, target)
             # Looked at again afterwards: a partition may have come in between.
             while pending := [step for step in APPLY[stage](target) if not step.done]:
                 for step in pending:
@@ -215,7 +227,7 @@ class Runner:
                     self.connection, target
                 ):
                     if not target.completed(Stage.BACKFILL):
-                        self._finish_backfill(entity)
+                        self._finish_backfill(target)
                     return
             (step,) = APPLY[Stage.BACKFILL](target)
             self.notify(StepStarted(step))
@@ -248,12 +260,16 @@ class Runner:
             tell=lambda reason: self.notify(Waiting(target.entity.name, reason)),
         )
 
-    def _finish_backfill(self, entity: Entity) -> None:
+    def _finish_backfill(self, target: Target) -> None:
+        entity = target.entity
         row = self.connection.execute(
             "SELECT rows_done, extract(epoch FROM pg_catalog.clock_timestamp() - started_at)::float8"
             " FROM dotpeen.progress WHERE entity = %s",
             [entity.name],
         ).fetchone()
+        if target.sidecar is not None:
+            # While the entity was rolled back no trigger saw which records went.
+            references.retire_values(self.connection, target)
         journal.record(
             self.connection,
             "backfill",
@@ -274,6 +290,12 @@ class Runner:
 
         if step.mode == "autocommit":
             self._run_autocommit(step, tell)
+            return None
+        if step.mode == "rows":
+            started = time.monotonic()
+            target = self.target(self.registry.entities[step.entity])
+            rows = references.give_back(self.connection, target)
+            self._record(step, seconds=time.monotonic() - started, rows=rows)
             return None
         if step.lock is Lock.NONE:
             with self.connection.transaction():
@@ -318,9 +340,11 @@ class Runner:
                 run_alone(self.connection, step.sql, watch=self.watch, tell=tell)
                 break
             except psycopg.errors.UniqueViolation as error:
+                what = step.references[0] if step.references else "UUID"
                 raise DotpeenError(
                     f"{step.entity}: the unique index can't be built: {error.diag.message_detail}",
-                    hint="a writer put the same UUID into two rows since preflight; correct one and run `migrate up`",
+                    hint=f"a writer put the same {what} into two rows since preflight; correct one and run"
+                    " `migrate up`",
                 ) from None
             except (psycopg.errors.CheckViolation, psycopg.errors.NotNullViolation) as error:
                 wrong = violations(self.connection, self.target(self.registry.entities[step.entity]))
@@ -339,11 +363,13 @@ class Runner:
         """Look at the catalog anew: what failed may have left an invalid index to drop first."""
         entity = self.registry.entities[step.entity]
         renewed = [
-            s for s in APPLY[step.stage](self.target(entity)) if s.table == step.table and s.mode == step.mode
+            s
+            for s in APPLY[step.stage](self.target(entity))
+            if (s.table, s.mode, s.references) == (step.table, step.mode, step.references)
         ]
         return renewed[0] if renewed else step
 
-    def _record(self, step: Step, *, seconds: float | None = None) -> int:
+    def _record(self, step: Step, *, seconds: float | None = None, rows: int | None = None) -> int:
         return journal.record(
             self.connection,
             step.name,
@@ -352,17 +378,14 @@ class Runner:
             statements=step.sql,
             lock=step.lock,
             seconds=seconds,
+            rows=rows,
         )
 
     def _plugin_checks(self) -> dict[str, list[tuple[str, VerificationCheck]]]:
         if self.plugins is None:
             return {}
         return {
-            entity.name: [
-                (plugin, check)
-                for plugin, answer in self.plugins.call("dotpeen_verification_checks", entity=entity)
-                for check in answer
-            ]
+            entity.name: [(plugin, check) for plugin, check in self.plugins.verification_checks(entity)]
             for entity in self.entities
         }
 

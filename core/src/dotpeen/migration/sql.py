@@ -19,6 +19,8 @@ AFTER_GUARD_TRIGGER: Final = "zz_dotpeen_guard_after"
 CAPTURE_TRIGGER: Final = "zz_dotpeen_capture"
 EMPTIED_TRIGGER: Final = "zz_dotpeen_emptied"
 CARRY_TRIGGER: Final = "zz_dotpeen_carry"
+KEEP_TRIGGER: Final = "zz_dotpeen_keep"
+FOLLOW_TRIGGER: Final = "zz_dotpeen_follow"
 """Triggers of one kind fire in alphabetical order: `zz_` sees what the application's own triggers made of a row."""
 SIDECAR_TRIGGERS: Final = (
     "zz_dotpeen_issue",
@@ -115,9 +117,12 @@ class EntitySql:
         """`<table>_<column>_key`, the name PostgreSQL and Prisma both give a unique constraint."""
         return self.index_name_for(self.target.table.name.name)
 
-    def index_name_for(self, table: str) -> str:
-        """The unique index's name on a table or partition, shortened as PostgreSQL would."""
-        return shorten_pair(table, self.target.entity.uuid.column, "key")
+    def index_name_for(self, table: str, column: str | None = None) -> str:
+        """The name of a column's unique index on a table or partition, shortened as PostgreSQL would.
+
+        Without a column: that of the UUID.
+        """
+        return shorten_pair(table, column or self.target.entity.uuid.column, "key")
 
     @property
     def not_null_name(self) -> str:

@@ -7,17 +7,25 @@ from collections.abc import Iterable
 from psycopg.types.json import Jsonb
 
 from dotpeen.database import Catalog, Connection, Table, read_catalog
+from dotpeen.database.references import remembered_references
 from dotpeen.database.schema import is_installed
 from dotpeen.errors import ConfigurationError
 from dotpeen.migration.model import EntityState, Stage, Target
+from dotpeen.migration.references import Contributed, kept_references, references_of
 from dotpeen.migration.sql import SCHEMA
 from dotpeen.registry import Entity, Registry, TableName
 
 
 def load_targets(
-    connection: Connection, registry: Registry, entities: Iterable[Entity]
+    connection: Connection,
+    registry: Registry,
+    entities: Iterable[Entity],
+    references: Contributed = (),
 ) -> tuple[Catalog, dict[str, Target | None]]:
-    """Hold each entity against its table; None for an entity without a table."""
+    """Hold each entity against its table; None for an entity without a table.
+
+    `references` are those that enabled plugins contribute; others that were migrated once are known all the same.
+    """
     wanted = list(entities)
     names = [entity.table for entity in wanted]
     sidecars = [TableName(SCHEMA, f"identity_{entity.name}") for entity in wanted]
@@ -32,6 +40,7 @@ def load_targets(
             [SCHEMA],
         ).fetchall()
     )
+    remembered = remembered_references(connection)
     targets: dict[str, Target | None] = {}
     for entity in wanted:
         table = catalog.table(entity.table)
@@ -52,6 +61,9 @@ def load_targets(
             },
             backfilled=installed and _backfilled(connection, entity),
             verified=installed and _verified(connection, entity),
+            references=references_of(
+                entity, table, references, remembered, kept_references(connection, entity, references)
+            ),
         )
     return catalog, targets
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from psycopg.rows import class_row
 
 from dotpeen.database import Connection
 from dotpeen.database.schema import is_installed
-from dotpeen.registry import Entity
+from dotpeen.migration.references import Contributed
+from dotpeen.migration.state import load_targets
+from dotpeen.migration.verification_references import reference_state
+from dotpeen.registry import Entity, Registry
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class EntityProgress:
     waiting_for: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
+    """How far each external reference is, by its name: `ready`, `no index`, `no column` or `not migrated`."""
 
 
 def read_progress(connection: Connection, entities: Iterable[Entity]) -> list[EntityProgress]:
@@ -48,3 +53,18 @@ def read_progress(connection: Connection, entities: Iterable[Entity]) -> list[En
         known.get(entity.name) or EntityProgress(entity.name, entity.uuid.storage, "not begun")
         for entity in entities
     ]
+
+
+def read_references(
+    connection: Connection, registry: Registry, entities: Iterable[Entity], contributed: Contributed
+) -> dict[str, dict[str, str]]:
+    """Return how far each external reference is that plugins contribute, by entity and name."""
+    concerned = {one.entity for _, one in contributed}
+    _, targets = load_targets(
+        connection, registry, [entity for entity in entities if entity.name in concerned], contributed
+    )
+    return {
+        name: {one.name: reference_state(target, one) for one in target.declared}
+        for name, target in targets.items()
+        if target is not None
+    }

@@ -16,11 +16,13 @@ from dotpeen.contributions import VerificationCheck
 from dotpeen.database import Connection
 from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.fill import Fill
-from dotpeen.migration.model import Target
+from dotpeen.migration.model import CheckResult, Target
 from dotpeen.migration.preflight import unseen_changes
 from dotpeen.migration.ranges import unit_text
 from dotpeen.migration.sql import FILL_TRIGGER, SIDECAR_TRIGGERS, EntitySql, literal
 from dotpeen.migration.stages import enforce, index
+from dotpeen.migration.verification_index import index_used
+from dotpeen.migration.verification_references import reference_checks
 
 LOOKUPS = 100
 LOOKUP_ROUNDS = 3
@@ -42,9 +44,6 @@ class Check:
     seconds: float
 
 
-Result = tuple[Literal["ok", "failed", "note"], str]
-
-
 def verify(
     connection: Connection,
     targets: Sequence[Target],
@@ -53,7 +52,7 @@ def verify(
     """Run every check on every entity, the plugins' by entity name included; only reads."""
     checks = []
 
-    def run(entity: str, name: str, check: Callable[[], Result]) -> None:
+    def run(entity: str, name: str, check: Callable[[], CheckResult]) -> None:
         started = time.monotonic()
         try:
             outcome, detail = check()
@@ -81,7 +80,7 @@ def violations(connection: Connection, target: Target) -> str:
     return "; ".join(detail for outcome, detail in checks if outcome == "failed") or "no longer"
 
 
-def _plugin_check(connection: Connection, check: VerificationCheck) -> Result:
+def _plugin_check(connection: Connection, check: VerificationCheck) -> CheckResult:
     try:
         wrong = list(check.run(connection))
     except Exception as error:
@@ -89,7 +88,7 @@ def _plugin_check(connection: Connection, check: VerificationCheck) -> Result:
     return ("failed", "; ".join(wrong)) if wrong else ("ok", "")
 
 
-def _checks(connection: Connection, target: Target) -> Iterator[tuple[str, Callable[[], Result]]]:
+def _checks(connection: Connection, target: Target) -> Iterator[tuple[str, Callable[[], CheckResult]]]:
     sidecar = target.entity.uuid.storage == "sidecar"
     if not sidecar:
         yield "column", lambda: _column(target)
@@ -106,9 +105,10 @@ def _checks(connection: Connection, target: Target) -> Iterator[tuple[str, Calla
     yield "unique and not null enforced", lambda: _enforced(target)
     yield "index valid and used", lambda: _index(connection, target)
     yield "lookups", lambda: _lookups(connection, target)
+    yield from reference_checks(connection, target)
 
 
-def _column(target: Target) -> Result:
+def _column(target: Target) -> CheckResult:
     uuid = target.entity.uuid
     column = target.table.columns.get(uuid.column)
     if column is None:
@@ -118,7 +118,7 @@ def _column(target: Target) -> Result:
     return "ok", f"{uuid.column} {column.type}"
 
 
-def _nulls(connection: Connection, target: Target) -> Result:
+def _nulls(connection: Connection, target: Target) -> CheckResult:
     fill = Fill(target)
     keys = [row[0] for unit in target.table.leaves for row in connection.execute(fill.missing(unit, limit=5))]
     if keys:
@@ -126,7 +126,7 @@ def _nulls(connection: Connection, target: Target) -> Result:
     return "ok", "no row without"
 
 
-def _duplicates(connection: Connection, target: Target) -> Result:
+def _duplicates(connection: Connection, target: Target) -> CheckResult:
     column, source = _identities(target)
     rows = connection.execute(
         sql.SQL(
@@ -139,7 +139,7 @@ def _duplicates(connection: Connection, target: Target) -> Result:
     return "ok", f"{row[0] if row else 0:,} different UUIDs"
 
 
-def _form(connection: Connection, target: Target) -> Result:
+def _form(connection: Connection, target: Target) -> CheckResult:
     names = EntitySql(target)
     rows = connection.execute(
         sql.SQL("SELECT {}, t.{c} FROM {} AS t WHERE t.{c} !~ {} LIMIT 5").format(
@@ -151,7 +151,7 @@ def _form(connection: Connection, target: Target) -> Result:
     return "ok", "lower case with hyphens"
 
 
-def _orphans(connection: Connection, target: Target) -> Result:
+def _orphans(connection: Connection, target: Target) -> CheckResult:
     names = EntitySql(target)
     rows = connection.execute(
         sql.SQL(
@@ -164,7 +164,7 @@ def _orphans(connection: Connection, target: Target) -> Result:
     return "ok", "every one has its row"
 
 
-def _rows(connection: Connection, target: Target) -> Result:
+def _rows(connection: Connection, target: Target) -> CheckResult:
     """Fewer rows than before, and not because the plant deleted some, are rows lost.
 
     Sessions report what they deleted with a delay, so a shortage is looked at again before it counts.
@@ -175,7 +175,7 @@ def _rows(connection: Connection, target: Target) -> Result:
     return result
 
 
-def _rows_now(connection: Connection, target: Target) -> Result:
+def _rows_now(connection: Connection, target: Target) -> CheckResult:
     oids = [part.oid for part in target.parts.values()] or [target.table.oid]
     # Partitions that were dropped or detached since took their rows with them.
     before = connection.execute(
@@ -210,7 +210,7 @@ def _rows_now(connection: Connection, target: Target) -> Result:
     )
 
 
-def _foreign_keys(connection: Connection, target: Target) -> Result:
+def _foreign_keys(connection: Connection, target: Target) -> CheckResult:
     keys = target.table.foreign_keys
     for key in keys:
         if not key.validated:
@@ -232,7 +232,7 @@ def _foreign_keys(connection: Connection, target: Target) -> Result:
     return "ok", f"{len(keys)} checked" if keys else "none"
 
 
-def _new_rows(target: Target) -> Result:
+def _new_rows(target: Target) -> CheckResult:
     table = target.table
     # Where the table is not ours to alter, triggers are created but can't be made to fire always.
     enough = "A" if table.owned else "AO"
@@ -256,7 +256,7 @@ def _new_rows(target: Target) -> Result:
     )
 
 
-def _guard(connection: Connection, target: Target) -> Result:
+def _guard(connection: Connection, target: Target) -> CheckResult:
     table = target.sidecar if target.entity.uuid.storage == "sidecar" else target.table
     guards = EntitySql(target).guards
     for guard in guards:
@@ -282,53 +282,25 @@ def _guard(connection: Connection, target: Target) -> Result:
     return ("note", "; ".join(["on", *notes])) if notes else ("ok", "on, never turned off")
 
 
-def _enforced(target: Target) -> Result:
-    open_steps = [step.name for step in (*index.apply(target), *enforce.apply(target)) if not step.done]
+def _enforced(target: Target) -> CheckResult:
+    steps = (*index.apply(target), *enforce.apply(target))
+    open_steps = [step.name for step in steps if not step.done and not step.references]
     return ("failed", f"open: {', '.join(open_steps)}") if open_steps else ("ok", "by the database")
 
 
-def _index(connection: Connection, target: Target) -> Result:
+def _index(connection: Connection, target: Target) -> CheckResult:
     sample = _sample(connection, target, 1)
     if not sample:
         return "note", "the table is empty"
-    # Asked first: if they end meanwhile, the plan below is a good one.
-    held_up = _held_up(connection, target)
-    with connection.transaction():
-        # A table of a few pages is read whole, index or not; the question is whether the index can serve.
-        connection.execute("SET LOCAL enable_seqscan = off")
-        rows = connection.execute(sql.SQL("EXPLAIN {}").format(_lookup(target, sample[0]))).fetchall()
-    plan = "\n".join(row[0] for row in rows)
-    scans = [line.strip(" ->") for line in plan.splitlines() if "Scan" in line]
-    if any(line.startswith("Seq Scan") for line in scans):
-        if held_up:
-            return "note", f"{held_up} will be used once the transactions end that are older than it"
-        return "failed", f"a lookup by UUID reads the whole table: {scans[0]}"
-    return "ok", scans[0].split("  (")[0]
-
-
-def _held_up(connection: Connection, target: Target) -> str | None:
-    """Name a valid index that PostgreSQL does not use yet.
-
-    One that was built without CONCURRENTLY over rows just updated may lack what older transactions see: it is left
-    alone while any such transaction is open, in any database of the server.
-    """
     if target.entity.uuid.storage == "sidecar":
         oids, column = [target.sidecar.oid] if target.sidecar else [], "uuid"
     else:
-        oids, column = (
-            [target.table.oid, *(part.oid for part in target.parts.values())],
-            target.entity.uuid.column,
-        )
-    row = connection.execute(
-        "SELECT i.indexrelid::regclass::text FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid"
-        " WHERE i.indrelid = ANY (%s) AND a.attnum = i.indkey[0] AND a.attname = %s AND i.indisvalid AND i.indcheckxmin"
-        " AND age(i.xmin) <= age(pg_snapshot_xmin(pg_current_snapshot())::xid)",
-        [oids, column],
-    ).fetchone()
-    return row[0] if row else None
+        oids = [target.table.oid, *(part.oid for part in target.parts.values())]
+        column = target.entity.uuid.column
+    return index_used(connection, _lookup(target, sample[0]), oids, column)
 
 
-def _lookups(connection: Connection, target: Target) -> Result:
+def _lookups(connection: Connection, target: Target) -> CheckResult:
     sample = _sample(connection, target, LOOKUPS)
     if not sample:
         return "note", "the table is empty"
@@ -353,7 +325,7 @@ def _lookups(connection: Connection, target: Target) -> Result:
     return ("ok" if high < LOOKUP_LIMIT_SECONDS else "failed"), detail
 
 
-def _collisions(connection: Connection, targets: Sequence[Target]) -> Result:
+def _collisions(connection: Connection, targets: Sequence[Target]) -> CheckResult:
     parts = []
     for target in targets:
         column, source = _identities(target)

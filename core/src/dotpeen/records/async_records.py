@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -90,7 +90,9 @@ class AsyncRecords:
     async def create(self, entity: str, values: Mapping[str, object]) -> Record:
         """Make a record. Its UUID comes from the database, a primary key that is a CUID from here."""
         shape = (await self.shapes()).entity(entity)
-        return await self._change(shape, record.create(shape, values))
+        made = await self._change(shape, record.create(shape, values))
+        self._tell(shape, made, "create", values)
+        return made
 
     async def update(
         self,
@@ -102,7 +104,10 @@ class AsyncRecords:
     ) -> Record:
         """Change a record and return it as it is then. `only`: the columns that may be changed."""
         shape = (await self.shapes()).entity(entity)
-        return await self._change(shape, record.update(shape, identifier, values, only))
+        changed = await self._change(shape, record.update(shape, identifier, values, only))
+        if values:
+            self._tell(shape, changed, "update", values)
+        return changed
 
     async def list(
         self,
@@ -134,7 +139,9 @@ class AsyncRecords:
         return await self._ask(None, record.resolve(await self.shapes(), uuid))
 
     async def close(self) -> None:
-        """Close the pool, unless it was given."""
+        """Close the pool, unless it was given; plugins were told of every change by then."""
+        if self._plugins is not None:
+            await asyncio.to_thread(self._plugins.drain)
         if self._owned:
             await self._pool.close()
 
@@ -151,6 +158,17 @@ class AsyncRecords:
         # A pool belongs to the event loop that it is opened in: not yet when this is made.
         if self._owned and self._pool.closed:
             await self._pool.open()
+
+    def _tell(
+        self,
+        shape: Shape,
+        written: Record,
+        operation: Literal["create", "update"],
+        values: Mapping[str, object],
+    ) -> None:
+        """Tell plugins what was committed."""
+        if self._plugins is not None and written.uuid is not None:
+            self._plugins.record_changed(shape.entity, str(written.uuid), operation, sorted(values))
 
     async def _ask(self, shape: Shape | None, question: Question[T]) -> T:
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import psycopg
 
@@ -17,10 +17,12 @@ from dotpeen.errors import (
 )
 from dotpeen.identifiers import new_cuid, new_cuid2, parse_uuid
 from dotpeen.records import lookup, statements, values
-from dotpeen.records.fields import Audience, Field, Link, UuidPlace
+from dotpeen.records.fields import Audience, Field, Identifier, Link, UuidPlace
 from dotpeen.records.question import Ask, Question, WireRow, refusal, wire_row
 from dotpeen.records.shape import Shape, Shapes
 
+Checked: TypeAlias = list[tuple[Field, str | None] | tuple[Link, str | None]]
+"""Fields and links to set, each with its value as text."""
 _KEYS: Final[Mapping[str, Callable[[], str]]] = {"cuid": new_cuid, "cuid2": new_cuid2}
 
 
@@ -56,13 +58,15 @@ def create(shape: Shape, given: Mapping[str, object]) -> Question[WireRow]:
     The database gives it its UUID. Raises `InvalidValueError`, `RecordConflictError`.
     """
     made = _made_key(shape, given)
-    columns = yield from _columns(
-        shape, given, audience="internal", only=None, required=_required_key(shape, made)
-    )
-    columns |= made
+    required = _required_key(shape, made)
+    checked = _checked(shape, given, audience="internal", only=None, required=required)
+    columns = _stamped(shape, (yield from _linked(checked)) | made)
+    yield from _unused(shape, checked, key=None, audience="internal")
     names = tuple(sorted(columns))
     rows = yield Ask(statements.insert(shape, names), [columns[name] for name in names])
-    return (yield from _again(shape, rows, audience="internal"))
+    key = _key_of(shape, rows)
+    yield from _set_beside(shape, checked, key)
+    return (yield from _again(shape, key, audience="internal"))
 
 
 def update(
@@ -98,12 +102,17 @@ def update(
     if condition is not None and not condition(row.body):
         raise RecordChangedError(shape.entity.name, identifier)
     columns = yield from _linked(checked)
-    if not columns:
+    if not checked:
         return row
-    names = tuple(sorted(columns))
+    columns = _stamped(shape, columns)
+    yield from _unused(shape, checked, key=row.key, audience=audience)
     key = lookup.key_parameters(shape, row.key) or []
-    changed = yield Ask(statements.update(shape, names), [*(columns[name] for name in names), *key])
-    return (yield from _again(shape, changed, audience=audience))
+    yield from _set_beside(shape, checked, key)
+    if columns:
+        names = tuple(sorted(columns))
+        changed = yield Ask(statements.update(shape, names), [*(columns[name] for name in names), *key])
+        key = _key_of(shape, changed)
+    return (yield from _again(shape, key, audience=audience))
 
 
 def refused(error: psycopg.Error, shape: Shape, *, audience: Audience) -> DotpeenError | None:
@@ -135,6 +144,10 @@ def refused(error: psycopg.Error, shape: Shape, *, audience: Audience) -> Dotpee
         case psycopg.DataError():
             name = _outside(shape, error.diag.column_name or "", audience)
             return InvalidValueError(name or "", "a value is none that its column can hold")
+        case psycopg.errors.ProgramLimitExceeded():
+            return InvalidValueError("", "a value is too long for an index of the database")
+        case psycopg.errors.FeatureNotSupported() if error.diag.source_file == "xml.c":
+            return InvalidValueError("", "this database holds no XML")
     return refusal(error, shape)
 
 
@@ -171,17 +184,6 @@ def _required_key(shape: Shape, made: Mapping[str, object]) -> frozenset[str]:
     return frozenset(field.name for field in shape.key if not field.default)
 
 
-def _columns(
-    shape: Shape,
-    given: Mapping[str, object],
-    *,
-    audience: Audience,
-    only: Collection[str] | None,
-    required: frozenset[str],
-) -> Question[dict[str, str | None]]:
-    return (yield from _linked(_checked(shape, given, audience=audience, only=only, required=required)))
-
-
 def _checked(
     shape: Shape,
     given: Mapping[str, object],
@@ -189,10 +191,11 @@ def _checked(
     audience: Audience,
     only: Collection[str] | None,
     required: frozenset[str],
-) -> list[tuple[Field, str | None] | tuple[Link, str | None]]:
+) -> Checked:
     """Each field or link with its value as text. Raises `InvalidValueError` for the first that can't be set."""
-    checked: list[tuple[Field, str | None] | tuple[Link, str | None]] = []
+    checked: Checked = []
     taken: dict[str, str] = {}
+    references = {one.column for one in shape.references.values()}
     for name in sorted(required - set(given)):
         raise InvalidValueError(name, "must have a value: nothing else makes the key")
     for name, value in given.items():
@@ -204,7 +207,12 @@ def _checked(
         if isinstance(member, Link):
             checked.append((member, _link_value(member, name, value)))
         else:
-            checked.append((member, values.encode(member, value)))
+            text = values.encode(member, value)
+            if text is not None and member.column in references and text != text.strip():
+                raise InvalidValueError(name, "an identifier has no blanks around it")
+            if text == "" and member.column in references:
+                raise InvalidValueError(name, "an empty text is no identifier: null takes it away")
+            checked.append((member, text))
     return checked
 
 
@@ -217,7 +225,9 @@ def _settable(
     required: frozenset[str],
 ) -> Field | Link:
     link = shape.links.get(name)
-    member: Field | Link | None = link if link is not None and link.ready else shape.fields.get(name)
+    member: Field | Link | None = shape.references.get(name) or shape.fields.get(name)
+    if link is not None and link.ready:
+        member = link
     if audience == "external":
         hidden = isinstance(member, Field) and any(member in one.columns for one in shape.links.values())
         if member is None or hidden or not member.writable:
@@ -241,8 +251,9 @@ def _settable(
 
 def _writable(shape: Shape) -> list[str]:
     linked = {field.column for link in shape.links.values() for field in link.columns}
+    own = {**shape.fields, **shape.references}
     return [
-        *(name for name, field in shape.fields.items() if field.writable and name not in linked),
+        *(name for name, field in own.items() if field.writable and name not in linked),
         *(name for name, link in shape.links.items() if link.writable and link.ready),
     ]
 
@@ -258,12 +269,12 @@ def _link_value(link: Link, name: str, value: object) -> str | None:
         raise InvalidValueError(name, str(error)) from None
 
 
-def _linked(
-    checked: list[tuple[Field, str | None] | tuple[Link, str | None]],
-) -> Question[dict[str, str | None]]:
-    """Put the columns of the records that are meant in the place of their UUIDs."""
+def _linked(checked: Checked) -> Question[dict[str, str | None]]:
+    """The columns of the table to set: in the place of UUIDs those of the records that are meant."""
     columns: dict[str, str | None] = {}
     for member, value in checked:
+        if isinstance(member, Field) and member.beside is not None:
+            continue
         if isinstance(member, Field):
             columns[member.column] = value
         elif value is None:
@@ -277,13 +288,55 @@ def _linked(
     return columns
 
 
-def _again(shape: Shape, rows: list[Any], *, audience: Audience) -> Question[WireRow]:
-    """Read the record that was written: triggers may have changed it, and a sidecar has its UUID by now."""
+def _stamped(shape: Shape, columns: dict[str, str | None]) -> dict[str, str | None]:
+    """With the time of the change in the column that the registry names for it, unless the caller gave one."""
+    field = shape.fields.get(shape.entity.updated_at or "")
+    if field is None or field.kind not in ("timestamp", "timestamptz") or field.generated:
+        return columns
+    # What PostgreSQL reads as the time of the transaction, in UTC as sessions of ours are: one clock for all nodes.
+    return {field.column: "now"} | columns
+
+
+def _unused(shape: Shape, checked: Checked, *, key: str | None, audience: Audience) -> Question[None]:
+    """Look for another record that has a reference already, to name it; the database has the last word all the same.
+
+    Raises `RecordConflictError`.
+    """
+    for member, value in checked:
+        if value is None or not isinstance(member, Field) or member.name not in shape.references:
+            continue
+        identifier = Identifier(member.name, (member,), "external")
+        rows = yield Ask(statements.by_identifier(shape, "internal", (), (identifier,)), [value])
+        for other in (wire_row(row[1:]) for row in rows):
+            if other.key != key:
+                # A partner is told of a record only where it asks for one.
+                who = f": {other.uuid or f'key {other.key}'}" if audience == "internal" else ""
+                raise RecordConflictError(
+                    shape.entity.name, (member.name,), f"another record has the same {member.name}{who}"
+                )
+
+
+def _set_beside(shape: Shape, checked: Checked, key: Sequence[str]) -> Question[None]:
+    """Write the references that are no columns."""
+    for member, value in checked:
+        if isinstance(member, Field) and member.beside is not None:
+            if value is None:
+                yield Ask(statements.clear_beside(shape, member.beside), key)
+            else:
+                yield Ask(statements.set_beside(shape, member.beside), [value, *key])
+
+
+def _key_of(shape: Shape, rows: list[Any]) -> list[str]:
+    """The primary key of the row that was written, as parameters. Raises `RecordConflictError` if none was."""
     if not rows:
         raise RecordConflictError(shape.entity.name, (), "a rule of the database passed it over")
     key = [text.decode() for text in rows[0]]
-    texts = [values.parse(field, text) for field, text in zip(shape.key, key, strict=True)]
-    found = yield Ask(statements.by_key(shape, audience, None), texts)
+    return [values.parse(field, text) for field, text in zip(shape.key, key, strict=True)]
+
+
+def _again(shape: Shape, key: Sequence[str], *, audience: Audience) -> Question[WireRow]:
+    """Read the record that was written: triggers may have changed it, and a sidecar has its UUID by now."""
+    found = yield Ask(statements.by_key(shape, audience, None), key)
     if not found:
         raise RecordConflictError(shape.entity.name, (), "a rule of the database hides it")
     return wire_row(found[0])

@@ -9,10 +9,9 @@ from typing import Final, Literal
 
 from psycopg import sql
 
-from dotpeen.database.keys import key_expression
-from dotpeen.records.fields import Audience, Field, Link, Member, UuidPlace
+from dotpeen.records.fields import Audience, Beside, Field, Link, Member, UuidPlace
 from dotpeen.records.shape import Shape
-from dotpeen.records.wire import Name, Text, expression, text, trusted
+from dotpeen.records.wire import Name, Text, column, expression, row_key, text, trusted
 
 COMMA: Final = sql.SQL(", ")
 AND: Final = sql.SQL(" AND ")
@@ -113,21 +112,20 @@ def uuid_in(place: UuidPlace, row: str = ROW) -> sql.Composed:
 
 def of_row(place: UuidPlace, row: str = ROW) -> sql.Composed:
     """The sidecar's row `i` that belongs to a row of the table, by the sidecar's primary key."""
-    columns = [field.column for field in place.key]
-    key = key_expression(row, columns, {field.column: field.type for field in place.key})
-    # Not written for placeholders.
-    return sql.SQL('i.entity = {} AND i.key = {} COLLATE "C"').format(
-        Text(place.entity), trusted(key.as_string())
-    )
+    return sql.SQL("i.entity = {} AND i.key = {}").format(Text(place.entity), row_key(place.key, row))
 
 
 def compared(member: Field | UuidPlace, operator: Operator) -> sql.Composed:
     """A column of `t`, or the UUID, and a parameter: of no declared type, so that an index over the column serves."""
+    if isinstance(member, Field) and member.beside is not None and operator == "=":
+        return _has_beside(member.beside, sql.SQL("x.value = %s"))
     return sql.SQL("{} {} %s").format(operand(member), operator_of(operator, member))
 
 
 def any_of(member: Field | UuidPlace) -> sql.Composed:
     """The same for any of an array."""
+    if isinstance(member, Field) and member.beside is not None:
+        return _has_beside(member.beside, sql.SQL("x.value = ANY(%s)"))
     return sql.SQL("{} {} ANY(%s)").format(operand(member), operator_of("=", member))
 
 
@@ -135,8 +133,8 @@ def operand(member: Field | UuidPlace) -> sql.Composable:
     """What is compared and sorted by."""
     if isinstance(member, UuidPlace):
         return Name(ROW, member.name) if member.sidecar is None else sql.SQL("i.uuid")
-    column = Name(ROW, member.column)
-    return sql.SQL("{}::text").format(column) if member.kind == "other" else column
+    value = column(member, ROW)
+    return sql.SQL("{}::text").format(value) if member.kind == "other" else value
 
 
 def operator_of(operator: Operator, member: Field | UuidPlace) -> sql.Composable:
@@ -213,13 +211,30 @@ def _linked_uuid(link: Link) -> sql.Composed:
     )
 
 
+def _has_beside(beside: Beside, condition: sql.Composable) -> sql.Composed:
+    """The row `t` has a value beside it: from the value to the row, by the index of either."""
+    return sql.SQL(
+        "EXISTS (SELECT FROM dotpeen.external_value AS x WHERE x.entity = {} AND x.name = {} AND {} AND {})"
+    ).format(
+        Text(beside.entity),
+        Text(beside.reference),
+        condition,
+        _keyed(beside.key, ROW, sql.SQL("x.key")),
+    )
+
+
 def _joined(place: UuidPlace, row: str) -> sql.Composed:
     """The row of the table that belongs to the sidecar's row `i`, by the table's primary key."""
+    return _keyed(place.key, row, sql.SQL("i.key"))
+
+
+def _keyed(columns: Sequence[Field], row: str, text_: sql.Composable) -> sql.Composed:
+    """The row whose primary key a text of `key_expression` is."""
     pairs = []
-    for number, field in enumerate(place.key):
-        key: sql.Composable = sql.SQL("i.key")
-        if len(place.key) > 1:
-            key = sql.SQL("(i.key::jsonb ->> {})").format(sql.Literal(number))
+    for number, field in enumerate(columns):
+        key = text_
+        if len(columns) > 1:
+            key = sql.SQL("({}::jsonb ->> {})").format(text_, sql.Literal(number))
         pairs.append(
             sql.SQL("{} {} {}").format(Name(row, field.column), operator_of("=", field), _typed(field, key))
         )

@@ -63,6 +63,16 @@ _QUERY: Final = files("dotpeen.records").joinpath("fields.sql").read_text(encodi
 
 
 @dataclass(frozen=True)
+class Beside:
+    """The values of an external reference in `dotpeen.external_value`, for a table that may not be altered."""
+
+    entity: str
+    reference: str
+    key: tuple[Field, ...]
+    """The primary key, which they are joined by."""
+
+
+@dataclass(frozen=True)
 class Field:
     """One column of an entity's table."""
 
@@ -94,6 +104,8 @@ class Field:
     """Schema and name, unless it is the database's default."""
     operators: str | None = None
     """The schema of its type's own operators (citext), where that isn't pg_catalog."""
+    beside: Beside | None = None
+    """Where its values are when the table has no such column."""
 
     @property
     def ordered(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -136,10 +136,17 @@ def page(shape: Shape, query: PageQuery, *, audience: Audience) -> Question[Wire
 
 
 def resolve(
-    shapes: Shapes, uuid: str, *, audience: Audience = "external"
+    shapes: Shapes,
+    uuid: str,
+    *,
+    audience: Audience = "external",
+    only: Callable[[str], bool] = lambda name: True,
 ) -> Question[tuple[Shape, WireRow] | None]:
-    """The record of any entity that has a UUID. Raises `AmbiguousIdentifierError` if entities share it."""
-    names = tuple(name for name, shape in shapes.items() if shape.ready is None)
+    """The record of any entity, `only` those it tells to ask, that has a UUID.
+
+    Raises `AmbiguousIdentifierError` if entities share it.
+    """
+    names = tuple(name for name, shape in shapes.items() if shape.ready is None and only(name))
     if not names:
         return None
     text = str(parse_uuid(uuid))
@@ -148,11 +155,14 @@ def resolve(
     except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
         # One entity was rolled back since: the others still answer.
         rows = []
+        gone = 0
         for name in names:
             try:
                 rows += yield Ask(statements.resolve(shapes, (name,), audience), [text])
             except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable):
-                continue
+                gone += 1
+                if gone == len(names):
+                    raise  # nobody is left who could tell
     if len(rows) > 1:
         raise AmbiguousIdentifierError("", text, [((row[0] or b"").decode(), text) for row in rows])
     if not rows:

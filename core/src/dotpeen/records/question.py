@@ -84,6 +84,8 @@ def refusal(error: psycopg.Error, shape: Shape | None) -> DotpeenError | None:
         return NotMigratedError(entity or "the entity", "its table is not what it was when it was looked at")
     if isinstance(error, psycopg.DataError):
         return InvalidQueryError("", "a value can't be what it is compared with")
+    if isinstance(error, psycopg.errors.ProgramLimitExceeded):
+        return InvalidQueryError("", "a value is too long to be compared with")
     if isinstance(error, psycopg.errors.RaiseException):
         return RecordConflictError(entity, (), "a rule of the database refuses it")
     return None

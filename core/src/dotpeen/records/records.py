@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import psycopg
 
+from dotpeen.database import connect
 from dotpeen.plugins import Plugins
 from dotpeen.records import change, record
-from dotpeen.records.pool import SyncPool, open_pool
+from dotpeen.records.pool import SyncPool, new_pool, session
 from dotpeen.records.query import DEFAULT_LIMIT
 from dotpeen.records.question import Ask, Question, Row, refusal, rows_of
 from dotpeen.records.record import Batch, Filters, Page, Record, Resolution
@@ -26,14 +27,14 @@ SESSIONS: Final = 4
 class Records:
     """Finds, lists and changes records, for the site's own applications.
 
-        with Records(load_registry(Path("registry.toml")), "postgresql://mes@db/mes") as records:
+        with Records(load_registry("registry.toml"), "postgresql://mes@db/mes") as records:
             part = records.find("Part", "PN-1001")
             part.uuid, part.values["description"]
 
     Every method takes the name of an entity. They raise `RecordNotFoundError` and `AmbiguousIdentifierError` (form
     proposes, the database decides: different records that answer to one identifier are never chosen from),
     `NotMigratedError` for a question by UUID to an entity without UUIDs, `InvalidQueryError`, `InvalidValueError` and
-    `RecordConflictError`; `ConfigurationError` for an entity that isn't there.
+    `RecordConflictError`; `ConfigurationError` for an entity that isn't there, and `DatabaseUnreachableError`.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Records:
         self._registry = registry
         self._plugins = plugins
         self._owned = isinstance(url_or_pool, str)
-        self._pool = open_pool(url_or_pool, size=SESSIONS) if isinstance(url_or_pool, str) else url_or_pool
+        self._pool = new_pool(url_or_pool, size=SESSIONS) if isinstance(url_or_pool, str) else url_or_pool
         self._shapes = shapes
 
     @property
@@ -58,7 +59,12 @@ class Records:
 
     def refresh(self) -> Shapes:
         """Look at the database again: after a migration, or a change of the tables."""
-        with self._pool.connection() as connection:
+        if self._pool.closed:
+            # A pool would go on trying, and log it, where there is no database.
+            with connect(str(self._pool.conninfo), purpose="records") as found:
+                self._shapes = load_shapes(found, self._registry, self._plugins)
+            return self._shapes
+        with session(self._pool) as connection:
             self._shapes = load_shapes(connection, self._registry, self._plugins)
         return self._shapes
 
@@ -85,7 +91,9 @@ class Records:
     def create(self, entity: str, values: Mapping[str, object]) -> Record:
         """Make a record. Its UUID comes from the database, a primary key that is a CUID from here."""
         shape = self.shapes.entity(entity)
-        return self._change(shape, record.create(shape, values))
+        made = self._change(shape, record.create(shape, values))
+        self._tell(shape, made, "create", values)
+        return made
 
     def update(
         self,
@@ -97,7 +105,10 @@ class Records:
     ) -> Record:
         """Change a record and return it as it is then. `only`: the columns that may be changed."""
         shape = self.shapes.entity(entity)
-        return self._change(shape, record.update(shape, identifier, values, only))
+        changed = self._change(shape, record.update(shape, identifier, values, only))
+        if values:
+            self._tell(shape, changed, "update", values)
+        return changed
 
     def list(
         self,
@@ -129,7 +140,9 @@ class Records:
         return self._ask(None, record.resolve(self.shapes, uuid))
 
     def close(self) -> None:
-        """Close the pool, unless it was given."""
+        """Close the pool, unless it was given; plugins were told of every change by then."""
+        if self._plugins is not None:
+            self._plugins.drain()
         if self._owned:
             self._pool.close()
 
@@ -141,16 +154,27 @@ class Records:
     ) -> None:
         self.close()
 
+    def _tell(
+        self,
+        shape: Shape,
+        written: Record,
+        operation: Literal["create", "update"],
+        values: Mapping[str, object],
+    ) -> None:
+        """Tell plugins what was committed."""
+        if self._plugins is not None and written.uuid is not None:
+            self._plugins.record_changed(shape.entity, str(written.uuid), operation, sorted(values))
+
     def _ask(self, shape: Shape | None, question: Question[T]) -> T:
         try:
-            with self._pool.connection() as connection:
+            with session(self._pool) as connection:
                 return answered(connection, question)
         except psycopg.Error as error:
             raise refusal(error, shape) or error from None
 
     def _change(self, shape: Shape, question: Question[T]) -> T:
         try:
-            with self._pool.connection() as connection, connection.transaction():
+            with session(self._pool) as connection, connection.transaction():
                 return answered(connection, question)
         except psycopg.Error as error:
             raise change.refused(error, shape, audience="internal") or error from None

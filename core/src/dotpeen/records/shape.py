@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from psycopg import sql
 
-from dotpeen.contributions import ExternalReference
 from dotpeen.database import Connection, Table, read_catalog
+from dotpeen.database.references import remembered_references
 from dotpeen.errors import ConfigurationError, InvalidQueryError, NotMigratedError
 from dotpeen.identifiers import InvalidCompositeError, is_cuid, is_cuid2, split_composite
 from dotpeen.plugins import Plugins
@@ -30,6 +30,7 @@ from dotpeen.records.fields import (
     read_fields,
 )
 from dotpeen.records.links import links_of
+from dotpeen.records.references import contributed_references, hidden_columns, reference_field
 from dotpeen.registry import Entity, Registry, TableName
 from dotpeen.registry.models import default_path
 
@@ -63,6 +64,8 @@ class Shape:
     """The form of primary keys that the application, not the database, makes."""
     unique: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Columns of each unique index or other constraint by its name."""
+    references: Mapping[str, Field] = field(default_factory=dict)
+    """External references by their names."""
 
     @property
     def identifiers(self) -> tuple[Identifier, ...]:
@@ -167,7 +170,9 @@ class Shapes(Mapping[str, Shape]):
         if name in self._shapes:
             return self._shapes[name]
         if name in self.missing:
-            raise ConfigurationError(self.missing[name], hint="dotpeen check says what doesn't fit")
+            raise ConfigurationError(
+                f"entity {name}: {self.missing[name]}", hint="dotpeen check says what doesn't fit"
+            )
         raise ConfigurationError(
             f"no entity {name!r}", hint=f"registered entities: {', '.join(self._shapes) or 'none'}"
         )
@@ -186,7 +191,13 @@ def load_shapes(connection: Connection, registry: Registry, plugins: Plugins | N
         catalog = read_catalog(connection, [*(entity.table for entity in entities), *sidecars.values()])
         there, missing = _present(entities, catalog.tables)
         fields = read_fields(connection, there)
+        remembered = remembered_references(connection)
         forms = {entity.name: _key_form(connection, entity, table, fields) for entity, table in there}
+    contributed = contributed_references(plugins)
+    if plugins is not None:
+        for entity, _ in there:
+            for column in hidden_columns(entity, contributed, remembered):
+                fields[entity.name].pop(column, None)
     tables = {entity.name: table for entity, table in there}
     places = {entity.name: _place(entity, fields[entity.name], sidecars[entity.name]) for entity, _ in there}
     reasons = {
@@ -194,11 +205,16 @@ def load_shapes(connection: Connection, registry: Registry, plugins: Plugins | N
         for entity, table in there
     }
     links = {entity.name: links_of(registry, entity, tables, fields, places, reasons) for entity, _ in there}
-    references = _references(registry, plugins)
     shapes = []
     for entity, table in there:
         own, name = fields[entity.name], entity.name
-        parts = _Parts(entity, table, own, places[name], links[name], references.get(name, ()), reasons[name])
+        references = [
+            (plugin, one, reference_field(entity, one, own, remembered))
+            for plugin, one in contributed.get(name, ())
+        ]
+        placed = [(plugin, one) for plugin, _, one in references if one is not None]
+        parts = _Parts(entity, table, own, places[name], links[name], placed, reasons[name])
+        visible = {one.name: one for _, one in parts.referenced()}
         shapes.append(
             Shape(
                 entity=entity,
@@ -223,7 +239,9 @@ def load_shapes(connection: Connection, registry: Registry, plugins: Plugins | N
                         for index in table.indexes
                     },
                     **{key.name: key.columns for key in table.foreign_keys},
+                    **_unique_beside(visible.values()),
                 },
+                references=visible,
             )
         )
     return Shapes(shapes, missing=missing)
@@ -236,11 +254,11 @@ def _present(
     for entity in entities:
         table = tables.get(entity.table)
         if table is None:
-            missing[entity.name] = f"entity {entity.name}: no table {entity.table}"
+            missing[entity.name] = f"no table {entity.table}"
             continue
         absent = [column for column in entity.primary_key if column not in table.columns]
         if absent:
-            missing[entity.name] = f"entity {entity.name}: {entity.table} has no column {absent[0]!r}"
+            missing[entity.name] = f"{entity.table} has no column {absent[0]!r}"
             continue
         there.append((entity, table))
     return there, missing
@@ -296,15 +314,10 @@ def _key_form(
     return next((form for form, fits in forms.items() if keys and all(map(fits, keys))), None)
 
 
-def _references(
-    registry: Registry, plugins: Plugins | None
-) -> dict[str, tuple[tuple[str, ExternalReference], ...]]:
-    found: dict[str, tuple[tuple[str, ExternalReference], ...]] = {}
-    if plugins is not None:
-        for plugin, answer in plugins.call("dotpeen_external_references", registry=registry):
-            for reference in answer:
-                found[reference.entity] = (*found.get(reference.entity, ()), (plugin, reference))
-    return found
+def _unique_beside(references: Iterable[Field]) -> dict[str, tuple[str, ...]]:
+    """The constraint of `dotpeen.external_value`, which all references of an entity share."""
+    beside = [one.name for one in references if one.beside is not None]
+    return {"external_value_once": tuple(beside)} if len(beside) == 1 else {}
 
 
 def _incoming(name: str, links: Mapping[str, Sequence[Link]]) -> tuple[Incoming, ...]:
@@ -331,7 +344,8 @@ class _Parts:
     fields: Mapping[str, Field]
     place: UuidPlace
     links: Sequence[Link]
-    references: Sequence[tuple[str, ExternalReference]]
+    references: Sequence[tuple[str, Field]]
+    """With the plugins they come from."""
     reason: str | None
 
     def external(self) -> dict[str, Member]:
@@ -340,16 +354,16 @@ class _Parts:
             return {}
         columns = [*self.entity.business_id, *self.entity.expose]
         found: dict[str, Member] = {self.place.name: self.place}
-        for member in (*self._outside(columns), *(one for _, one in self._referenced())):
+        for member in (*self._outside(columns), *(one for _, one in self.referenced())):
             found.setdefault(member_name(member), member)
         return found
 
     def internal(self) -> dict[str, Member]:
-        """Every column as it is, and the UUID."""
+        """Every column as it is, the UUID, and external references that are called otherwise or are no columns."""
         found: dict[str, Member] = {}
         if self.reason is None:
             found[self.place.name] = self.place
-        for name, field_ in self.fields.items():
+        for name, field_ in (*self.fields.items(), *((one.name, one) for _, one in self.referenced())):
             found.setdefault(name, field_)
         return found
 
@@ -382,19 +396,18 @@ class _Parts:
             if parts and not any({_columns_of(part) for part in parts} == _all(one) for one in found):
                 found.append(_identifier(parts, "business"))
         if audience == "internal" or self.reason is None:
-            for plugin, reference in self._referenced():
+            for plugin, reference in self.referenced():
                 found.append(Identifier(reference.name, (reference,), "external", source=plugin))
         return tuple(found)
 
-    def _referenced(self) -> list[tuple[str, Field]]:
-        """External references whose column exists, and is no key."""
+    def referenced(self) -> list[tuple[str, Field]]:
+        """External references that have a place, and are no key."""
         hidden = self._hidden()
-        found = []
-        for plugin, reference in self.references:
-            there = self.fields.get(reference.column)
-            if there is not None and reference.column not in hidden:
-                found.append((plugin, Field(**{**vars(there), "name": reference.name})))
-        return found
+        return [
+            (plugin, one)
+            for plugin, one in self.references
+            if one.beside is not None or one.column not in hidden
+        ]
 
     def _hidden(self) -> set[str]:
         keys = {column for key in self.table.foreign_keys for column in key.columns}
@@ -404,8 +417,12 @@ class _Parts:
     def _outside(self, columns: Iterable[str]) -> list[Member]:
         """The columns as partners may see them: keys left out, foreign keys as the UUID they stand for."""
         hidden = self._hidden()
+        referenced = {name: one for _, one in self.referenced() for name in (one.name, one.column)}
         found: dict[str, Member] = {}
         for column in columns:
+            if column in referenced:
+                found.setdefault(referenced[column].name, referenced[column])
+                continue
             for link in self.links:
                 if column in {field_.column for field_ in link.columns} and link.ready:
                     found.setdefault(link.external_name, link)

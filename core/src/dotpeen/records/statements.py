@@ -27,21 +27,23 @@ from dotpeen.records.expressions import (
     uuid_is,
     uuid_text,
 )
-from dotpeen.records.fields import Audience, Identifier, Incoming, Link
+from dotpeen.records.fields import Audience, Beside, Identifier, Incoming, Link
 from dotpeen.records.shape import Shape, Shapes
-from dotpeen.records.wire import Name, Text, text
+from dotpeen.records.wire import Name, Text, row_key, text
 
 __all__ = [
     "RELATED",
     "by_identifier",
     "by_key",
     "by_uuids",
+    "clear_beside",
     "insert",
     "keyed_by_uuids",
     "linked",
     "parameters_of",
     "related",
     "resolve",
+    "set_beside",
     "update",
 ]
 
@@ -159,6 +161,40 @@ def update(shape: Shape, columns: tuple[str, ...]) -> sql.Composed:
             COMMA.join(sql.SQL("{} = %s").format(Name(column)) for column in columns),
             AND.join(compared(part, "=") for part in shape.key),
             COMMA.join(text(part, ROW) for part in shape.key),
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def set_beside(shape: Shape, beside: Beside) -> sql.Composed:
+    """Write an external reference that is no column: the value, then the columns of the record's primary key."""
+    return settled(
+        sql.SQL(
+            "INSERT INTO dotpeen.external_value (entity, name, key, value) SELECT {}, {}, {}, %s FROM {} WHERE {}"
+            " ON CONFLICT (entity, key, name) DO UPDATE SET value = excluded.value, set_at = excluded.set_at"
+            " WHERE external_value.value <> excluded.value"
+        ).format(
+            Text(beside.entity),
+            Text(beside.reference),
+            row_key(beside.key, ROW),
+            table(shape),
+            AND.join(compared(part, "=") for part in shape.key),
+        )
+    )
+
+
+@lru_cache(maxsize=256)
+def clear_beside(shape: Shape, beside: Beside) -> sql.Composed:
+    """Take such a reference away, from the record of a primary key."""
+    return settled(
+        sql.SQL(
+            "DELETE FROM dotpeen.external_value AS x USING {} WHERE x.entity = {} AND x.name = {} AND x.key = {} AND {}"
+        ).format(
+            table(shape),
+            Text(beside.entity),
+            Text(beside.reference),
+            row_key(beside.key, ROW),
+            AND.join(compared(part, "=") for part in shape.key),
         )
     )
 

@@ -215,7 +215,8 @@ _PARSERS: Final[dict[Kind, Callable[[Field, str], str]]] = {
 
 def _wanted(field: Field, value: object, *types: type) -> Any:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise ValueError(f"{type(value).__name__} can't be a value of type {field.type}")
+        kind = "a decimal number" if isinstance(value, Decimal) else type(value).__name__
+        raise ValueError(f"{kind} can't be a value of type {field.type}")
     return value
 
 
@@ -286,12 +287,29 @@ def _encode_date(field: Field, value: object) -> str:
 
 def _encode_json(field: Field, value: object) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except TypeError:
+            text = _exact_json(value)
     except (TypeError, ValueError, RecursionError):
         raise ValueError("is nothing that JSON can hold") from None
     if "\\u0000" in text:
         raise ValueError("can't contain the character NUL")
     return _text(field, text)
+
+
+def _exact_json(value: object) -> str:
+    """As `json.dumps`, with all the digits of decimal numbers."""
+    match value:
+        case Decimal() if value.is_finite():
+            return str(value)
+        case dict() if all(isinstance(key, str) for key in value):
+            members = (f"{_exact_json(key)}: {_exact_json(one)}" for key, one in value.items())
+            return f"{{{', '.join(members)}}}"
+        case list() | tuple():
+            return f"[{', '.join(_exact_json(one) for one in value)}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _encode_bytes(field: Field, value: object) -> str:

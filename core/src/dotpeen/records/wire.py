@@ -20,10 +20,12 @@ infinite ones are `"infinity"` and `"-infinity"`. A domain looks like its base t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from psycopg import sql
 
+from dotpeen.database.keys import key_expression
 from dotpeen.records.fields import Field, Kind
 
 _CLOCK: Final = sql.SQL('\'-MM-DD"T"HH24:MI:SS.US"Z"\'')
@@ -72,27 +74,44 @@ def trusted(text: str) -> sql.SQL:
 
 def expression(field: Field, alias: str) -> sql.Composable:
     """SQL for a column's value as JSON text; never NULL, which is `null`."""
-    return sql.SQL("coalesce({}, 'null')").format(_json(field, Name(alias, field.column)))
+    return sql.SQL("coalesce({}, 'null')").format(_json(field, column(field, alias)))
+
+
+def column(field: Field, alias: str) -> sql.Composable:
+    """A field of a row: its column, or its value beside the table."""
+    beside = field.beside
+    if beside is None:
+        return Name(alias, field.column)
+    return sql.SQL(
+        "(SELECT x.value FROM dotpeen.external_value AS x WHERE x.entity = {} AND x.name = {} AND x.key = {})"
+    ).format(Text(beside.entity), Text(beside.reference), row_key(beside.key, alias))
+
+
+def row_key(key: Sequence[Field], alias: str) -> sql.Composable:
+    """The primary key of a row as sidecars are keyed by it."""
+    made = key_expression(alias, [field.column for field in key], {field.column: field.type for field in key})
+    # Not written for placeholders.
+    return sql.SQL('{} COLLATE "C"').format(trusted(made.as_string()))
 
 
 def text(field: Field, alias: str) -> sql.Composable:
     """SQL for a column's value as plain text, as `values.parse` reads it; NULL stays NULL."""
-    column = Name(alias, field.column)
-    plain = _plain(field.kind, column)
-    return sql.SQL("{}::text").format(column) if plain is None else sql.SQL("({})").format(plain)
+    value = column(field, alias)
+    plain = _plain(field.kind, value)
+    return sql.SQL("{}::text").format(value) if plain is None else sql.SQL("({})").format(plain)
 
 
-def _json(field: Field, column: sql.Composable) -> sql.Composable:
+def _json(field: Field, value: sql.Composable) -> sql.Composable:
     if field.kind == "array":
-        return _array(field.element or "other", column)
+        return _array(field.element or "other", value)
     if field.kind in ("integer", "boolean", "json"):
-        return sql.SQL("{}::text").format(column)
+        return sql.SQL("{}::text").format(value)
     if field.kind == "float":
-        return _OWN.format(column)
+        return _OWN.format(value)
     if field.kind in ("numeric", "uuid"):
-        return _QUOTED.format(sql.SQL("{}::text").format(column))
-    plain = _plain(field.kind, column)
-    return _STRING.format(column) if plain is None else _QUOTED.format(sql.SQL("({})").format(plain))
+        return _QUOTED.format(sql.SQL("{}::text").format(value))
+    plain = _plain(field.kind, value)
+    return _STRING.format(value) if plain is None else _QUOTED.format(sql.SQL("({})").format(plain))
 
 
 def _plain(kind: Kind, value: sql.Composable) -> sql.Composable | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 
-from dotpeen.database.pool import Pool
+from dotpeen.database.pool import Pool, Session
+from dotpeen.errors import NotMigratedError
 from dotpeen.records import change, lookup
 from dotpeen.records.fields import Audience
 from dotpeen.records.query import PageQuery
@@ -19,6 +21,12 @@ from dotpeen.records.wirepage import WirePage
 T = TypeVar("T")
 Fields = tuple[str, ...] | None
 """Names that `Shape.chosen` returned; None for all that the audience sees."""
+Within: TypeAlias = Callable[[psycopg.AsyncConnection[Any], WireRow], Awaitable[None]]
+"""What else belongs in the transaction of a change."""
+
+
+_LEAST: Final = 0.1
+"""What has to be left of the patience to begin a statement."""
 
 
 class WireRecords:
@@ -28,10 +36,22 @@ class WireRecords:
     and by all when the table is no longer what the shape says.
     """
 
-    def __init__(self, pool: Pool, shapes: Shapes, *, patience: float | None = None) -> None:
-        """`patience`: seconds after which a question ends with `TimeoutError`, also when the server stands still."""
+    def __init__(
+        self,
+        pool: Pool,
+        shapes: Shapes,
+        *,
+        patience: float | None = None,
+        stale: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`patience`: seconds after which a question ends with `TimeoutError`, also when the server stands still.
+
+        `stale` is called when a table is not what its shape says.
+        """
+        self._stale = stale
         self._pool = pool
         self._patience = patience
+        self._shares: dict[str, asyncio.Semaphore] = {}
         self.shapes = shapes
 
     async def one(
@@ -84,12 +104,18 @@ class WireRecords:
         """Return the record of a primary key with its related records. Raises `RecordNotFoundError`."""
         return await self._ask(shape, change.detail(shape, self.shapes, key))
 
-    async def resolve(self, uuid: str, *, audience: Audience = "external") -> tuple[Shape, WireRow] | None:
-        """Return which entity's record has a UUID, and the record.
+    async def resolve(
+        self,
+        uuid: str,
+        *,
+        audience: Audience = "external",
+        only: Callable[[str], bool] = lambda name: True,
+    ) -> tuple[Shape, WireRow] | None:
+        """Return which entity's record has a UUID, and the record; `only` tells which entities are asked.
 
-        Raises `AmbiguousIdentifierError` when records of several entities do.
+        Raises `AmbiguousIdentifierError` when records of several of them do.
         """
-        return await self._ask(None, lookup.resolve(self.shapes, uuid, audience=audience))
+        return await self._ask(None, lookup.resolve(self.shapes, uuid, audience=audience, only=only))
 
     async def create(self, shape: Shape, values: Mapping[str, object]) -> WireRow:
         """Make a record, for internal callers. Raises `InvalidValueError`, `RecordConflictError`."""
@@ -103,32 +129,55 @@ class WireRecords:
         *,
         audience: Audience,
         condition: Callable[[bytes], bool] | None = None,
+        within: Within | None = None,
     ) -> WireRow | None:
         """Change a record, by UUID for partners and by primary key for internal callers; None when there is none.
 
         `condition` sees the record as this audience does, and keeps the change from happening by returning False.
-        Raises `InvalidValueError`, `RecordConflictError`, `RecordChangedError`.
+        `within` is awaited with the changed record before the change is committed. Raises `InvalidValueError`, `RecordConflictError`, `RecordChangedError`.
         """
         question = change.update(shape, identifier, values, audience=audience, condition=condition)
-        return await self._change(shape, question, audience=audience)
+        return await self._change(shape, question, audience=audience, within=within)
 
     async def _ask(self, shape: Shape | None, question: Question[T]) -> T:
         try:
-            async with asyncio.timeout(self._patience), self._pool.connection() as connection:
+            async with self._session(shape) as connection:
                 return await answered(connection, question)
         except psycopg.Error as error:
-            raise refusal(error, shape) or error from None
+            known = refusal(error, shape)
+            if isinstance(known, NotMigratedError):
+                self._stale()
+            raise known or error from None
 
-    async def _change(self, shape: Shape, question: Question[T], *, audience: Audience) -> T:
+    async def _change(
+        self, shape: Shape, question: Question[T], *, audience: Audience, within: Within | None = None
+    ) -> T:
         try:
-            async with (
-                asyncio.timeout(self._patience),
-                self._pool.connection() as connection,
-                connection.transaction(),
-            ):
-                return await answered(connection, question)
+            async with self._session(shape) as connection, connection.transaction():
+                answer = await answered(connection, question)
+                if within is not None and isinstance(answer, WireRow):
+                    await within(connection, answer)
+                return answer
         except psycopg.Error as error:
-            raise change.refused(error, shape, audience=audience) or error from None
+            known = change.refused(error, shape, audience=audience)
+            if isinstance(known, NotMigratedError):
+                self._stale()
+            raise known or error from None
+
+    @asynccontextmanager
+    async def _session(self, shape: Shape | None) -> AsyncIterator[Session]:
+        """A session of the pool, until the patience is at its end.
+
+        An entity can have half of them: a table that somebody has locked leaves the others theirs.
+        """
+        name = "" if shape is None else shape.entity.name
+        share = self._shares.setdefault(name, asyncio.Semaphore(max(1, self._pool.max_size // 2)))
+        async with asyncio.timeout(self._patience) as limit, share, self._pool.connection() as connection:
+            end = limit.when()
+            if end is not None and end - asyncio.get_running_loop().time() < _LEAST * (self._patience or 0.0):
+                # It would be given up at once, and its session with it.
+                raise TimeoutError("no session was free in time")
+            yield connection
 
 
 async def answered(connection: psycopg.AsyncConnection[Any], question: Question[T]) -> T:

@@ -1,4 +1,4 @@
-"""A plant of every kind of table the exports have to deal with."""
+"""A plant of every kind of table the exports have to deal with; two plugins refer to its parts."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ CREATE TABLE empty (id int PRIMARY KEY);
 REGISTRY = """
 [site]
 namespace = "6f7a3cf0-7a0e-4f6c-8f7e-7c1f5c1d0b1a"
+[plugins.erp]
+[plugins.step]
 [entities.Part]
 business_id = "partNumber"
 [entities.OddName]

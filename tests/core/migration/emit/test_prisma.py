@@ -165,7 +165,14 @@ def test_only_the_fields_are_added_to_an_own_schema(mes: str, export_prisma: Any
         '  persistentUuid String @unique @default(dbgenerated("gen_random_uuid()")) @db.Uuid',
         '\tpersistentUuid String @unique @default(dbgenerated("gen_random_uuid()")) @db.Uuid',
     ]
-    kept = [line for line in changed.read_text("utf-8").splitlines() if "persistentUuid" not in line]
+    ours = ("persistentUuid", "erpPartId", "stepAp242Uuid")
+    references = [
+        line for line in changed.read_text("utf-8").splitlines() if line.split()[:1] in ([ours[1]], [ours[2]])
+    ]
+    assert references == ["  erpPartId   String?", "  stepAp242Uuid String? @db.Uuid"]
+    kept = [
+        line for line in changed.read_text("utf-8").splitlines() if not any(name in line for name in ours)
+    ]
     assert kept == OWN_SCHEMA.splitlines()
 
 

@@ -9,7 +9,7 @@ import psycopg
 from dotpeen.database.connect import Connection, connect
 from dotpeen.errors import ConfigurationError
 
-HEAD = "0002"
+HEAD = "0004"
 """The newest revision, so that a schema that has it is told without loading Alembic."""
 
 _LOCK = "dotpeen schema"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from psycopg import sql
 
 from dotpeen.migration import ledger
-from dotpeen.migration.emit import guards
+from dotpeen.migration.emit import guards, references
 from dotpeen.migration.emit.script import (
     Block,
     Section,
@@ -22,6 +22,7 @@ from dotpeen.migration.emit.script import (
     lock_statement,
     procedure_blocks,
     restore_block,
+    schema_block,
     session_blocks,
 )
 from dotpeen.migration.fill import Fill
@@ -49,9 +50,13 @@ def downgrade_sections(targets: Mapping[str, Target], settings: MigrationSetting
         "    RAISE EXCEPTION 'nothing was migrated in this database';\n  END IF;\nEND\n$dotpeen$"
     )
     start = Block("There is something to undo", (installed,))
-    sections = [Section("Preparation", (*session_blocks(settings), start, *procedure_blocks("lock", "keep")))]
+    # A database that was migrated before there were external references has no tables for them.
+    schema = [schema_block()] if any(one.references for one in targets.values()) else []
+    prepared = (*session_blocks(settings), start, *schema, *procedure_blocks("lock", "keep"))
+    sections = [Section("Preparation", prepared)]
     for name, target in reversed(list(targets.items())):
-        blocks = _sidecar(target) if target.entity.uuid.storage == "sidecar" else _column(target)
+        own = _sidecar(target) if target.entity.uuid.storage == "sidecar" else _column(target)
+        blocks = [*references.undone(target), *own]
         sections.append(
             Section(
                 f"{name}: table {target.table.name}",
@@ -233,7 +238,7 @@ def _forgotten(target: Target) -> Block:
     )
     return Block(
         f"{target.entity.name}: drop trigger functions, forget the migration",
-        (*functions, *rows, _journal(target, "rolled back", Lock.NONE)),
+        (*functions, *references.forgotten(target), *rows, _journal(target, "rolled back", Lock.NONE)),
         (),
         f"SELECT {_known(target)}",
         transaction=True,

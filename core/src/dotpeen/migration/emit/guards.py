@@ -10,6 +10,9 @@ from dotpeen.migration.emit.script import composed, raw
 from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.sql import (
     FILL_TRIGGER,
+    FOLLOW_TRIGGER,
+    KEEP_TRIGGER,
+    SCHEMA,
     SIDECAR_TRIGGERS,
     EntitySql,
     literal,
@@ -22,6 +25,8 @@ _SIDECAR_FUNCTIONS: Final = ("issue", "rekey", "retire", "truncate")
 
 def pending(step: Step, target: Target) -> str | None:
     """Return a query that is true while the step has to run; None for the backfill, which keeps count itself."""
+    if step.references and step.stage is Stage.EXPAND:
+        return composed("SELECT NOT ({})", raw(_referenced(step, target)))
     condition = _CONDITIONS.get(step.stage)
     done = condition(step, target, EntitySql(target)) if condition else None
     return None if done is None else composed("SELECT NOT ({})", raw(done))
@@ -88,20 +93,30 @@ def _expanded(step: Step, target: Target, names: EntitySql) -> str | None:
     )
 
 
+def _referenced(step: Step, target: Target) -> str:
+    columns = [
+        column_present(step.table, one.column) for one in target.declared if one.name in step.references
+    ]
+    if step.table.schema == SCHEMA:
+        return trigger_present(step.table, FOLLOW_TRIGGER)
+    return " AND ".join([*columns, f"NOT {trigger_present(step.table, KEEP_TRIGGER)}"])
+
+
 def _indexed(step: Step, target: Target, names: EntitySql) -> str:
+    column = next((one.column for one in target.declared if one.name in step.references), None)
     if step.mode == "autocommit":
         if target.entity.uuid.storage == "sidecar":
             return index_valid(TableName("dotpeen", ""), f"{names.sidecar_name}_uuid_key")
-        return index_valid(step.table, names.index_name_for(step.table.name))
+        return index_valid(step.table, names.index_name_for(step.table.name, column))
     if not step.sql[0].startswith("CREATE"):
         parent = next(part.parent for part in target.table.partitions if part.name == step.table)
         return composed(
             "EXISTS (SELECT FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_index AS x ON x.indexrelid = i.inhrelid"
             " WHERE x.indrelid = pg_catalog.to_regclass({}) AND i.inhparent = pg_catalog.to_regclass({}))",
             regclass(step.table),
-            regclass(TableName(parent.schema, names.index_name_for(parent.name))),
+            regclass(TableName(parent.schema, names.index_name_for(parent.name, column))),
         )
-    made = TableName(step.table.schema, names.index_name_for(step.table.name))
+    made = TableName(step.table.schema, names.index_name_for(step.table.name, column))
     return composed("pg_catalog.to_regclass({}) IS NOT NULL", regclass(made))
 
 

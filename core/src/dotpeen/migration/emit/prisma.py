@@ -12,7 +12,7 @@ from dotpeen.identifiers import CANONICAL_UUID_SQL
 from dotpeen.migration.emit.prisma_models import models
 from dotpeen.migration.emit.prisma_schema import with_uuids
 from dotpeen.migration.emit.script import schema_block
-from dotpeen.migration.model import Target
+from dotpeen.migration.model import Reference, Target
 from dotpeen.migration.sql import FILL_TRIGGER, EntitySql, literal
 from dotpeen.migration.stages.expand import fill_function, fill_trigger
 from dotpeen.migration.stages.index import unique_columns
@@ -101,8 +101,34 @@ def _table(target: Target) -> str:
         statements.append(_partitioned_index(target, names))
     elif not before["unique"]:
         alter("ADD CONSTRAINT {} UNIQUE ({})", sql.Identifier(names.index_name), names.column)
+    for one in target.declared:
+        if one.storage == "column":
+            statements += _reference(target, one)
     body = "".join(statement.as_string() + ";\n" for statement in statements)
     return f"-- {target.entity.name}\n{body}"
+
+
+def _reference(target: Target, one: Reference) -> list[sql.Composable]:
+    there = one.column in target.table.columns
+    index = any(index.covers_exactly([one.column]) for index in target.table.indexes)
+    before = one.before if one.before is not None else {"column": there, "unique": index}
+    statements: list[sql.Composable] = []
+    if not before.get("column"):
+        column, type_ = sql.Identifier(one.column), sql.SQL(one.type.upper())
+        statements.append(sql.SQL("ALTER TABLE {} ADD COLUMN {} {}").format(_name(target), column, type_))
+    if not before.get("unique"):
+        columns, unique = unique_columns(target, one.column)
+        name = EntitySql(target).index_name_for(target.table.name.name, one.column)
+        statements.append(
+            sql.SQL("CREATE {} {} ON {} ({}) WHERE {} IS NOT NULL").format(
+                sql.SQL("UNIQUE INDEX" if unique else "INDEX"),
+                sql.Identifier(name),
+                _name(target),
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.Identifier(one.column),
+            )
+        )
+    return statements
 
 
 def _partitioned_index(target: Target, names: EntitySql) -> sql.Composed:
@@ -186,6 +212,12 @@ def _readme(targets: Mapping[str, Target], name: str, schema: PurePosixPath, *, 
         "- Prisma does not see triggers, checks and schema `dotpeen`: leave it out of the datasource's `schemas`."
     )
     notes.append("- No `@@index` on the UUID: its unique index serves every lookup.")
+    linked = [f"`{one.column}`" for t in targets.values() for one in t.declared if one.storage == "column"]
+    if linked:
+        notes.append(
+            f"- {', '.join(linked)}: external references of plugins. Their unique indexes hold only the rows that"
+            " have one (`WHERE … IS NOT NULL`), which Prisma does not see: the fields have no `@unique`."
+        )
     return f"""# {name}
 
 Permanent UUIDs, made by dotpeen {__version__}.

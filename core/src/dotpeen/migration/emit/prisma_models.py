@@ -84,8 +84,8 @@ def _model(target: Target, *, with_schema: bool) -> str:
 
 
 def _added(target: Target) -> list[Column]:
-    column = target.entity.uuid.column
-    return [] if column in target.table.columns else [Column(column, target.entity.uuid.type, not_null=True)]
+    uuid = target.entity.uuid.column
+    return [Column(name, type_, not_null=name == uuid) for name, type_ in target.new_columns.items()]
 
 
 def _ordered(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from dotpeen.errors import ConfigurationError
 from dotpeen.migration.emit.prisma_field import UuidField, field_name, model_attribute, uuid_field
-from dotpeen.migration.model import Target
+from dotpeen.migration.model import Reference, Target
 
 _MODEL = re.compile(r"\s*(model|view)\s+(\w+)\s*\{")
 _FIELD = re.compile(
@@ -52,6 +52,9 @@ def with_uuids(text: str, targets: Mapping[str, Target], *, file: str = "schema.
             continue
         model = _model_of(models, target, file)
         _change(lines, model, uuid_field(target), inserted, file)
+        for one in target.declared:
+            if one.storage == "column" and one.column not in model.columns:
+                _add_reference(lines, model, one, inserted)
     output = []
     for number, line in enumerate(lines):
         output += [*inserted.get(-number - 1, []), line, *inserted.get(number, [])]
@@ -80,6 +83,18 @@ def _change(
     if attribute is not None and uuid.index not in model.attributes:
         ending = _ending(lines[model.start])
         inserted.setdefault(-model.end - 1, []).append(f"{ending}  {attribute}{ending}")
+
+
+def _add_reference(lines: list[str], model: _Model, one: Reference, inserted: dict[int, list[str]]) -> None:
+    """Add an optional field behind the UUID."""
+    name, mapping = field_name(one.column, set(model.fields), camel=model.mapped)
+    after = model.id_line if model.id_line is not None else model.start
+    shape = _FIELD.match(lines[after]) if after != model.start else None
+    indent = shape["indent"] if shape else "  "
+    width = len(shape["name"] + shape["gap"]) if shape else 0
+    attributes = [part for part in ("@db.Uuid" if one.type == "uuid" else None, mapping) if part]
+    line = " ".join([f"{indent}{f'{name} '.ljust(width)}String?", *attributes])
+    inserted.setdefault(after, []).append(f"{line}{_ending(lines[after])}")
 
 
 def _completed(line: str, model: _Model, uuid: UuidField, file: str) -> str:

@@ -188,7 +188,7 @@ $procedure$
 -- name: keep
 CREATE OR REPLACE PROCEDURE pg_temp.dotpeen_keep(largest text, key_after text, retire text, copy text)
 LANGUAGE plpgsql AS $procedure$
--- Copy the UUIDs of one table to the ledger dotpeen.issued, a COMMIT after each range.
+-- Bring a ledger of schema dotpeen up to date with one table, or the table with it, a COMMIT after each range.
 DECLARE
     reached jsonb;
     bound jsonb;

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from psycopg import sql
 
-from dotpeen.migration.emit import guards
+from dotpeen.migration.emit import guards, references
 from dotpeen.migration.emit.script import (
     Block,
     Section,
@@ -39,9 +39,10 @@ def upgrade_sections(
     plan: Plan, targets: Mapping[str, Target], settings: MigrationSettings, *, to: Stage
 ) -> tuple[Section, ...]:
     """Everything from the session's settings to the verification, in the order in which it runs."""
+    procedures = ["lock", "fill", *(["keep"] if any(one.declared for one in targets.values()) else [])]
     sections = [
         Section("Preparation", (*session_blocks(settings), _server_check(plan))),
-        Section("What the migration stands on", (schema_block(), *procedure_blocks("lock", "fill"))),
+        Section("What the migration stands on", (schema_block(), *procedure_blocks(*procedures))),
     ]
     for name, target in targets.items():
         steps = [step for step in plan.steps if step.entity == name]
@@ -95,15 +96,21 @@ def _server_check(plan: Plan) -> Block:
 def _entity(target: Target, steps: Sequence[Step], to: Stage) -> list[Block]:
     name = target.entity.name
     blocks = [alone_block(name, begin=True), _table_check(target), _registered(target)]
+    blocks += references.registered(target)
     for stage in (Stage.EXPAND, Stage.BACKFILL, Stage.INDEX, Stage.ENFORCE):
         if stage.position > to.position:
             break
         if stage is Stage.BACKFILL:
             blocks += _backfill(target)
         else:
+            # What is given back depends on what was kept by then, not on what there is now.
             blocks += [
-                _step(step, target) for step in steps if step.stage is stage and step.sql and not step.done
+                _step(step, target)
+                for step in steps
+                if step.stage is stage and step.sql and not step.done and step.mode != "rows"
             ]
+        if stage is Stage.EXPAND:
+            blocks += references.given_back(target)
         blocks.append(_stage_reached(name, stage))
     return [*blocks, alone_block(name, begin=False)]
 

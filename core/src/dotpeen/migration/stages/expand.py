@@ -17,19 +17,24 @@ from dotpeen.migration.sql import (
     DEFINER,
     EMPTIED_TRIGGER,
     FILL_TRIGGER,
+    KEEP_TRIGGER,
     SIDECAR_TRIGGERS,
     EntitySql,
     literal,
     render,
     table_identifier,
 )
-from dotpeen.migration.stages import sidecar
+from dotpeen.migration.stages import references, sidecar
 
 
 def apply(target: Target) -> list[Step]:
-    """Steps from the table as it is to a column that new rows fill."""
+    """Steps from the table as it is to a column that new rows fill, and to the columns of external references."""
     if target.entity.uuid.storage == "sidecar":
-        return sidecar.expand(target)
+        return [*sidecar.expand(target), *references.apply(target)]
+    return [*_apply(target), *references.apply(target)]
+
+
+def _apply(target: Target) -> list[Step]:
     names = EntitySql(target)
     table, uuid = target.table, target.entity.uuid
     functions = {"fill": fill_function(names)}
@@ -106,8 +111,13 @@ def apply(target: Target) -> list[Step]:
 
 def remove(target: Target) -> list[Step]:
     """Steps back to the table as it was: after its UUIDs were copied to the ledger of issued ones."""
+    first = references.remove(target)
     if target.entity.uuid.storage == "sidecar":
-        return sidecar.remove(target)
+        return [*first, *sidecar.remove(target)]
+    return [*first, *_remove(target)]
+
+
+def _remove(target: Target) -> list[Step]:
     names = EntitySql(target)
     table, uuid = target.table, target.entity.uuid
     column = table.columns.get(uuid.column)
@@ -265,4 +275,8 @@ def _has_trigger(table: Table, name: str) -> bool:
 
 
 def _ours(trigger: Trigger) -> bool:
-    return trigger.name.startswith("zz_dotpeen_") and trigger.name not in (*SIDECAR_TRIGGERS, EMPTIED_TRIGGER)
+    return trigger.name.startswith("zz_dotpeen_") and trigger.name not in (
+        *SIDECAR_TRIGGERS,
+        EMPTIED_TRIGGER,
+        KEEP_TRIGGER,
+    )
