@@ -92,7 +92,7 @@ def build(server: Server, name: str, rows: int, folder: Path, say: Callable[[str
     text = registry_text()
     assert text.count(exposed) == 1
     text = text.replace(exposed, f'{exposed}, "createdAt", "updatedAt"')
-    registry.write_text(f"{text}\n{SETTINGS}", encoding="utf-8")
+    registry.write_text(text.replace("[api]\n", SETTINGS, 1), encoding="utf-8")
     dotpeen(registry, server.url(name), "migrate", "up", "--phase", "1")
     with server.connect(name) as connection:
         _require_enforced(connection)

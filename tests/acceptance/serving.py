@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -35,10 +36,12 @@ class Serving:
         *options: str,
         settings: str = "",
         env: dict[str, str] | None = None,
+        registry: Path | None = None,
     ) -> None:
-        self.registry = run_dotpeen.folder / "registry.toml"
-        api = f'[api]\ninternal_token = "env:TEST_INTERNAL"\n{settings}\n'
-        self.registry.write_text(registry_text().replace("[plugins.qif]", f"{api}\n[plugins.qif]", 1))
+        self.registry = registry or run_dotpeen.folder / "registry.toml"
+        if registry is None:
+            api = f'[api]\ninternal_token = "env:TEST_INTERNAL"\n{settings}\n'
+            self.registry.write_text(registry_text().replace("[api]\n", api, 1))
         self.database = database
         self.lines: list[str] = []
         self.process: subprocess.Popen[str] = run_dotpeen.start(

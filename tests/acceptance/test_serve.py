@@ -19,6 +19,7 @@ import pytest
 
 from acceptance.serving import INTERNAL_TOKEN, Serving, busy, part_paths, wait_for
 from core.api.conftest import build
+from dotpeen.database.connect import describe
 from postgres import Server
 
 pytestmark = pytest.mark.slow
@@ -82,7 +83,7 @@ def test_without_token_and_port_the_internal_routes_are_not_there(run_dotpeen: A
     text = serving.registry.read_text().replace('internal_token = "env:TEST_INTERNAL"', "")
     serving.registry.write_text(text)
     process = run_dotpeen.start("-r", serving.registry, "--database-url", plant, "serve", "--port", "0")
-    lines = [process.stderr.readline() for _ in range(6)]
+    lines = [process.stderr.readline() for _ in range(7)]
     url = lines[0].split()[-1]
     assert lines[2].split(maxsplit=1)[1] == "closed ([api] internal_token or internal_port opens it)\n"
     assert [httpx.get(url + path).status_code for path in ("/api/parts", "/metrics", "/docs")] == [
@@ -139,10 +140,40 @@ def test_it_brings_its_schema_up_to_date(run_dotpeen: Any, database: str) -> Non
     assert serving.stop() == 0
 
 
+def test_a_database_without_any_entity_is_not_served(run_dotpeen: Any, database: str, tmp_path: Any) -> None:
+    (tmp_path / "registry.toml").write_text("[entities.Ghost]\n[entities.Part]\n")
+    done = run_dotpeen("--database-url", database, "serve", "--port", "0")
+    assert done.returncode == 2
+    named = describe(database)
+    assert done.stderr.startswith(f"Error: {named} has no table of any entity in registry.toml\n")
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT to_regnamespace('dotpeen')").fetchone() == (None,)
+
+
+def test_an_entity_without_its_table_is_named(run_dotpeen: Any, plant: str) -> None:
+    run_dotpeen.folder.joinpath("ghost.toml").write_text(
+        '[api]\ninternal_token = "env:TEST_INTERNAL"\n[entities.Part]\n[entities.Ghost]\n'
+    )
+    serving = Serving(run_dotpeen, plant, registry=run_dotpeen.folder / "ghost.toml")
+    assert serving.announced("database") == describe(plant).removeprefix("database ")
+    missing = "not in this database: Ghost (no table Ghost); dotpeen check says more"
+    assert serving.announced("entities") == f"1; {missing}"
+    ready = httpx.get(f"{serving.url}/health/ready", headers={"authorization": f"Bearer {INTERNAL_TOKEN}"})
+    assert (ready.status_code, ready.json()["checks"]["entities"]) == (
+        200,
+        {"ok": True, "ready": ["Part"], "notReady": {"Ghost": "no table Ghost"}},
+    )
+    assert 'dotpeen_entity_ready{entity="Ghost"} 0.0' in httpx.get(
+        f"{serving.url}/metrics", headers={"authorization": f"Bearer {INTERNAL_TOKEN}"}
+    ).text
+    assert serving.stop() == 0
+
+
 def test_a_role_that_may_not_is_told_what_it_needs(run_dotpeen: Any, database: str, tmp_path: Any) -> None:
     (tmp_path / "registry.toml").write_text('[entities.Part]\nbusiness_id = "partNumber"\n')
     name = f"reader_{os.getpid()}"
     with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute('CREATE TABLE "Part" (id int PRIMARY KEY, "partNumber" text UNIQUE)')
         connection.execute(f"CREATE ROLE {name} LOGIN")
         try:
             url = psycopg.conninfo.make_conninfo(database, user=name)
@@ -152,6 +183,21 @@ def test_a_role_that_may_not_is_told_what_it_needs(run_dotpeen: Any, database: s
     assert done.returncode == 2
     assert f"role '{name}' may not create schema dotpeen" in done.stderr
     assert "GRANT CREATE ON DATABASE" in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.6])
+def test_it_ends_in_order_before_it_ever_answered(
+    run_dotpeen: Any, plant: str, tmp_path: Any, workers: str, seconds: float
+) -> None:
+    (tmp_path / "registry.toml").write_text('[entities.Part]\nbusiness_id = "partNumber"\n')
+    process = run_dotpeen.start("--database-url", plant, "serve", "--port", "0", "--workers", workers)
+    with psycopg.connect(plant, autocommit=True) as connection:
+        query = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        wait_for(lambda: connection.execute(query).rowcount, "it is at work")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0, process.stderr.read()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -315,7 +361,7 @@ def test_every_line_of_the_log_is_json_and_none_holds_a_secret(run_dotpeen: Any,
     broken = httpx.get(serving.url + path + "?fields=partNumber", headers=sent)
     assert broken.status_code == 500, broken.text
     assert serving.stop() == 0
-    assert all(line.startswith("{") for line in serving.lines[6:]), serving.output
+    assert all(line.startswith("{") for line in serving.lines[7:]), serving.output
     lines = [line for line in serving.log if line["event"] == "request"]
     assert [(line["method"], line["route"], line["status"]) for line in lines[:2]] == [
         ("GET", RECORD, 200),

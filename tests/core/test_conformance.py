@@ -115,6 +115,22 @@ def test_missing_column(setting: str, field: str) -> None:
     assert finding.hint.startswith("did you mean '")
 
 
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        (None, "Part has no column 'updatedAt'"),
+        (column("updatedAt"), "updatedAt is text: it can't hold the time of a change"),
+        (column("updatedAt", "timestamp(3)", generated=True), "updatedAt is made by the database"),
+        (column("updatedAt", "timestamp(3) without time zone"), None),
+    ],
+)
+def test_updated_at_is_a_timestamp(there: Column | None, message: str | None) -> None:
+    columns = (column("partNumber"), *([there] if there else []))
+    part = table("Part", *columns, indexes=(unique("partNumber"),))
+    found = findings(REGISTRY + 'updated_at = "updatedAt"', part)
+    assert [said(each) for each in found] == ([("error", "updated_at", message)] if message else [])
+
+
 def test_missing_business_id() -> None:
     finding = one(REGISTRY.replace("partNumber", "part_number"), PART)
     assert said(finding) == ("error", "business_id", "Part has no column 'part_number'")

@@ -71,6 +71,21 @@ def test_prisma_table_becomes_the_entity_it_looks_like() -> None:
 
 
 @pytest.mark.parametrize(
+    ("there", "proposed"),
+    [
+        (column("updatedAt", "timestamp(3) without time zone"), "updatedAt"),
+        (column("updated_at", "timestamp with time zone"), "updated_at"),
+        (column("updatedAt", "timestamp with time zone", default="now()"), None),
+        (column("updatedAt", "timestamp with time zone", null=True), None),
+        (column("updatedAt"), None),
+        (column("createdAt", "timestamp with time zone"), None),
+    ],
+)
+def test_a_time_that_the_application_sets_at_every_change(there: Column, proposed: str | None) -> None:
+    assert only(table("Part", there)).updated_at == proposed
+
+
+@pytest.mark.parametrize(
     ("name", "entity"),
     [
         ("stock_lot", "StockLot"),

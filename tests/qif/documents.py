@@ -82,7 +82,7 @@ class Doc:
     @property
     def text(self) -> str:
         parts = [
-            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            '<?xml version="1.0" encoding="UTF-8"?>',
             '<QIFDocument xmlns="http://qifstandards.org/xsd/qif3" versionQIF="3.0.0" idMax="9999">',
             f"<QPId>{self.qpid}</QPId>",
         ]
@@ -199,9 +199,9 @@ class Doc:
             '<Results><MeasurementResultsSet n="1"><MeasurementResults id="151">',
             f"<ThisResultsInstanceQPId>{own}</ThisResultsInstanceQPId>",
             *measurements,
-            "<InspectionStatus><InspectionStatusEnum>PASS</InspectionStatusEnum></InspectionStatus>"
+            "<InspectionStatus><InspectionStatusEnum>PASS</InspectionStatusEnum></InspectionStatus>",
             '<ActualComponentIds n="1"><Id>150</Id></ActualComponentIds></MeasurementResults></MeasurementResultsSet>',
             '<ActualComponentSets n="1"><ActualComponentSet n="1">',
-            f'<ActualComponent id="150">{known}{serial}<Status><InspectionStatusEnum>PASS</InspectionStatusEnum>'
+            f'<ActualComponent id="150">{known}{serial}<Status><InspectionStatusEnum>PASS</InspectionStatusEnum>',
             "</Status></ActualComponent></ActualComponentSet></ActualComponentSets></Results>",
         ]

@@ -181,7 +181,11 @@ def check(bench: Bench, folder: Path, schemas: Path, rows: dict[str, Any]) -> No
     assert errors(bench, "qif-results", folder, schemas) == []
 
 
-@settings(max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(rows=st.fixed_dictionaries(ANY))
 def test_any_data_give_valid_documents(
     bench: Bench, folder: Path, schemas: Path, rows: dict[str, Any]
@@ -190,7 +194,11 @@ def test_any_data_give_valid_documents(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(rows=st.fixed_dictionaries(ANY))
 def test_a_lot_of_any_data_give_valid_documents(
     bench: Bench, folder: Path, schemas: Path, rows: dict[str, Any]

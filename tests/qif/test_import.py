@@ -68,7 +68,8 @@ def test_created_records_have_the_uuids_of_the_files(mes: Mes, documents: tuple[
         'SELECT r."persistentUuid"::text, c."persistentUuid"::text, p."persistentUuid"::text, a."persistentUuid"::text,'
         ' s."persistentUuid"::text, s."serialNumber", a."partNumber", r."measuredValue", r."deviation"::text, r."status"'
         ' FROM public."QIFMeasurementResult" AS r JOIN public."QIFCharacteristic" AS c ON c."id" = r."characteristicId"'
-        ' JOIN public."QIFMeasurementPlan" AS p ON p."id" = c."planId" JOIN public."Part" AS a ON a."id" = p."partId"'
+        ' JOIN public."QIFMeasurementPlan" AS p ON p."id" = c."planId"'
+        ' JOIN public."Part" AS a ON a."id" = p."partId"'
         ' JOIN public."SerializedPart" AS s ON s."id" = r."serializedPartId" ORDER BY c."characteristicNumber"'
     ) == [
         (uuid("first"), uuid("Length A"), PLAN, PART, uuid("SN-1"), "SN-1", "PN-1", 10.1, "0.1", "PASS"),
@@ -141,7 +142,8 @@ def test_what_is_there_is_found_by_its_number(mes: Mes, tmp_path: Path) -> None:
     assert report.clean
     assert counts(report)["Part"] == {"unchanged": 1}
     assert mes.rows(
-        'SELECT a."persistentUuid"::text FROM public."QIFMeasurementPlan" AS p JOIN public."Part" AS a ON a."id" = p."partId"'
+        'SELECT a."persistentUuid"::text FROM public."QIFMeasurementPlan" AS p'
+        ' JOIN public."Part" AS a ON a."id" = p."partId"'
     ) == [(known,)]
 
 
@@ -415,7 +417,7 @@ def test_a_file_that_is_no_qif_stops_the_import_unless_partial(mes: Mes, tmp_pat
     bad.write_text("<QIFDocument>", encoding="utf-8")
     good = PLANNED.write(tmp_path)
 
-    with pytest.raises(DotpeenError, match="bad.qif"):
+    with pytest.raises(DotpeenError, match=r"bad\.qif"):
         mes.load(good, bad, create=EVERYTHING)
     report = mes.load(good, bad, partial=True, create=EVERYTHING)
 
@@ -431,7 +433,7 @@ def test_a_file_that_the_schemas_refuse_is_not_imported(
     file = tmp_path / "plan.qif"
     file.write_text(PLANNED.text.replace("<FileUnits>", "<NoUnits/><FileUnits>"), encoding="utf-8")
 
-    with pytest.raises(DotpeenError, match="plan.qif:5"):
+    with pytest.raises(DotpeenError, match=r"plan\.qif:\d+"):
         mes.load(file, create=EVERYTHING)
 
 

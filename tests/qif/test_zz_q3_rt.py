@@ -111,5 +111,6 @@ def test_plan_and_results_in_two_documents_come_back(mes: Mes, tmp_path: Path) -
     report = mes.load(tmp_path / "results.qif", create=EVERYTHING)
 
     assert report.items == []
-    Path("/tmp/Q3/a.xml").write_bytes(whole); Path("/tmp/Q3/b.xml").write_bytes(mes.export("Part", uuid))
+    Path("/tmp/Q3/a.xml").write_bytes(whole)
+    Path("/tmp/Q3/b.xml").write_bytes(mes.export("Part", uuid))
     assert mes.export("Part", uuid) == whole

@@ -8,6 +8,8 @@ import pytest
 
 from dotpeen.database import connect, read_catalog
 from dotpeen.demo import sample
+from dotpeen.demo.run import registry_text
+from dotpeen.proposal.tables import updated_at
 from dotpeen.registry import Registry, load_registry, parse_registry
 
 PHASE_1 = [
@@ -33,6 +35,10 @@ def everything(text: str) -> Registry:
     """The registry with its commented-out part switched on."""
     first, second = text.split("# Phase 2:")
     return parse_registry(first + "# " + re.sub(r"(?m)^# ?(?=\[|\w+ = )", "", second))
+
+
+def test_the_demo_comes_with_this_registry(text: str) -> None:
+    assert registry_text() == text
 
 
 def test_has_the_entities_of_phase_1_and_three_plugins(repository: Path) -> None:
@@ -61,6 +67,7 @@ def test_every_column_is_in_the_sample_plant(everything: Registry, database: str
     for entity in everything.entities.values():
         table = catalog.tables[entity.table]
         named = {*entity.primary_key, *entity.business_id, *entity.expose, *entity.filters}
+        assert entity.updated_at == updated_at(table)
         assert named <= set(table.columns), entity.name
         assert table.primary_key == entity.primary_key
         assert not entity.business_id or table.is_key(entity.business_id)

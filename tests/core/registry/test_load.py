@@ -1,5 +1,6 @@
 """What a registry may say, and what is said about one that is wrong."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -287,6 +288,18 @@ def test_the_message_reads_like_a_compiler() -> None:
     with pytest.raises(RegistryError) as caught:
         parse_registry("[site]\nnme = 'x'", file="plant.toml")
     assert str(caught.value) == "plant.toml:2: site.nme: unknown key (did you mean 'name'?)"
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_is_named_as_text_or_as_a_path(tmp_path: Path, kind: Callable[[str], str | Path]) -> None:
+    (tmp_path / "plant.toml").write_text("[entities.Part]", encoding="utf-8")
+    assert list(load_registry(kind(f"{tmp_path}/plant.toml")).entities) == ["Part"]
+
+
+@pytest.mark.parametrize("key", ["id", "partNumber"])
+def test_what_identifies_a_record_is_no_time_of_its_change(key: str) -> None:
+    with pytest.raises(RegistryError, match="identifies the record"):
+        parse_registry(f"[entities.Part]\nbusiness_id = 'partNumber'\nupdated_at = '{key}'")
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

@@ -40,11 +40,12 @@ def page(call: Call, found: WirePage) -> Answer:
             "nextCursor": found.next_cursor,
         }
     )
+    uuids = tuple(record.uuid for record in found.records if record.uuid is not None)
     body = b'{"data":' + array(found.rows) + b',"pagination":' + pagination.encode() + b"}"
     tag = entity_tag(body)
     if matches(call.headers.get(b"if-none-match"), tag):
-        return Answer(304, b"", [(b"etag", tag), PRIVATE], records=len(found.rows))
-    return Answer(200, body, [JSON, (b"etag", tag), PRIVATE], records=len(found.rows))
+        return Answer(304, b"", [(b"etag", tag), PRIVATE], records=len(found.rows), uuids=uuids)
+    return Answer(200, body, [JSON, (b"etag", tag), PRIVATE], records=len(found.rows), uuids=uuids)
 
 
 def array(bodies: Sequence[bytes]) -> bytes:

@@ -9,12 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 
 from dotpeen import __version__
 from dotpeen.api import documentation, health, metrics, oauth
+from dotpeen.api.cors import sharing
 from dotpeen.api.failures import as_problem
 from dotpeen.api.figures import Figures
+from dotpeen.api.hosts import own_names
 from dotpeen.api.observation import Observation
 from dotpeen.api.openapi import document
 from dotpeen.api.problems import MEDIA_TYPE, PROBLEMS, Problem
@@ -81,23 +82,13 @@ def create_app(
         max_body=registry.api.max_body,
         trusted=trusted,
     )
-    if registry.api.cors_origins:
-        surface = CORSMiddleware(
-            surface,
-            allow_origins=list(registry.api.cors_origins),
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["authorization", "content-type", "if-match", "if-none-match", "x-request-id"],
-            expose_headers=[
-                "content-disposition",
-                "etag",
-                "ratelimit-limit",
-                "ratelimit-remaining",
-                "ratelimit-reset",
-                "retry-after",
-            ],
-        )
+    settings = registry.api
+    if trusted:
+        surface = own_names(surface, (settings.internal_host, *settings.internal_names))
+    elif settings.cors_origins:
+        surface = sharing(surface, settings.cors_origins)
     listener = "internal" if trusted else "external"
-    return Observation(surface, counted, listener=listener, access_log=registry.api.access_log)
+    return Observation(surface, counted, listener=listener, access_log=settings.access_log)
 
 
 async def _problem(request: Request, error: Exception) -> Response:

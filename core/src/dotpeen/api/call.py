@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl, unquote_to_bytes
+
+import psycopg
 
 from dotpeen.api.problems import Problem
 from dotpeen.api.streaming import Receive, Stream
@@ -14,6 +17,7 @@ from dotpeen.partners import Grant
 from dotpeen.records import Shape
 
 Header: TypeAlias = tuple[bytes, bytes]
+Record: TypeAlias = Callable[["psycopg.AsyncConnection[Any]", "Answer"], Awaitable[None]]
 JSON: Final = (b"content-type", b"application/json")
 
 
@@ -29,8 +33,12 @@ class Answer:
     entity: str | None = None
     """Its entity, where the route does not say."""
     records: int = 0
+    uuids: tuple[str, ...] = ()
+    """The records that were given away, where they may be several."""
     changed: tuple[str, ...] = ()
     """Columns that were written."""
+    recorded: bool = False
+    """The audit trail has it already: written with what it tells of."""
     stream: Stream | None = None
     """In the place of `body`. Whoever doesn't send it closes it."""
 
@@ -52,6 +60,8 @@ class Call:
     grant: Grant | None = None
     receive: Receive | None = None
     """Of the server: tells when the client goes away."""
+    record: Record | None = None
+    """For a partner's change: writes its audit entry in the transaction of the change."""
 
     def parameters(self) -> list[tuple[str, str]]:
         """The query as names and values. Raises `Problem` where it is not UTF-8 or too long."""
@@ -71,14 +81,20 @@ class Call:
             ) from None
 
     async def json(self) -> dict[str, Any]:
-        """The body, which must be a JSON object. Raises `Problem` where it is not."""
+        """The body, which must be a JSON object; numbers that are not whole are `Decimal`.
+
+        Raises `Problem` where it is not.
+        """
         kind = self.headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind not in (b"application/json", b"application/merge-patch+json"):
             raise Problem("unsupported-media-type", "send the body as application/json")
         body = await self.read_body()
         try:
             document = json.loads(
-                body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_object
+                body.decode("utf-8"),
+                parse_constant=_refuse_constant,
+                parse_float=_number,
+                object_pairs_hook=_object,
             )
         except UnicodeDecodeError:
             raise Problem("malformed-json", "the body is not UTF-8") from None
@@ -133,7 +149,16 @@ def _refuse_constant(name: str) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _RefusedJsonError(f"{twice!r} stands in an object twice")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _RefusedJsonError(f"{name[:100]!r} stands in an object twice")
+            seen.add(name)
     return found
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise _RefusedJsonError("a number has an exponent beyond all measure") from None

@@ -9,9 +9,16 @@ from starlette.middleware.cors import CORSMiddleware
 
 from dotpeen.api.surface import EXTERNAL, Application, Receive, Scope, Send
 
-_METHODS: Final = ("GET", "HEAD", "POST", "PATCH")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _SENT: Final = ("authorization", "content-type", "if-match", "if-none-match", "x-request-id")
-_SHOWN: Final = ("etag", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after")
+_SHOWN: Final = (
+    "content-disposition",
+    "etag",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+)
 
 
 def sharing(application: Application, origins: Sequence[str]) -> Application:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
+
+from psycopg import AsyncConnection
 
 from dotpeen.api import answers
 from dotpeen.api.call import JSON, Answer, Call
 from dotpeen.api.failures import shortened
+from dotpeen.api.gate import require
 from dotpeen.api.problems import EXAMPLE_UUID, Problem
 from dotpeen.api.reading import Reading
 from dotpeen.api.routing import Route
 from dotpeen.errors import RecordNotFoundError
 from dotpeen.identifiers import InvalidUuidError, canonical_uuid
-from dotpeen.records import PageQuery, Shape
+from dotpeen.records import PageQuery, Shape, WireRow
 
 BATCH: Final = 500
 """UUIDs in one batch, and records on one page."""
@@ -120,7 +124,8 @@ class External:
         missing = [uuid for uuid in uuids if uuid not in found]
         tail = json.dumps({"notFoundUuids": missing, "metadata": {"timestamp": answers.now()}})
         body = b'{"data":' + answers.array([row.body for row in rows]) + b"," + tail[1:].encode()
-        return Answer(200, body, [JSON, answers.PRIVATE], records=len(rows))
+        given = tuple(row.uuid for row in rows if row.uuid is not None)
+        return Answer(200, body, [JSON, answers.PRIVATE], records=len(rows), uuids=given)
 
     async def resolve(self, call: Call) -> Answer:
         """Which record has this UUID, and everything else that carries its identity."""
@@ -149,16 +154,29 @@ class External:
         shape = _shape(call)
         uuid = _uuid(shape, call.values[0])
         values = await call.json()
+        _require_linked(call, shape, values)
+        changed = tuple(sorted(values))
+        answer = Answer(204, b"", uuid=uuid, records=1, changed=changed)
+
+        async def record(connection: AsyncConnection[Any], row: WireRow) -> None:
+            nonlocal answer
+            # Who may only write is shown nothing.
+            if call.grant is not None and call.grant.allows(shape.entity.name, "read"):
+                answer = answers.record(call, row.body, requested={"requestedUuid": uuid}, uuid=uuid)
+                answer.changed = changed
+            if call.record is not None:
+                await call.record(connection, answer)
+
         row = await self._reading.update(
-            shape, uuid, values, audience="external", if_match=call.headers.get(b"if-match")
+            shape,
+            uuid,
+            values,
+            audience="external",
+            if_match=call.headers.get(b"if-match"),
+            within=record,
         )
         if row is None:
             raise unknown(shape, uuid)
-        if call.grant is not None and call.grant.allows(shape.entity.name, "read"):
-            answer = answers.record(call, row.body, requested={"requestedUuid": uuid}, uuid=uuid)
-        else:
-            answer = Answer(204, b"", uuid=uuid, records=1)  # who may only write is shown nothing
-        answer.changed = tuple(sorted(values))
         return answer
 
     def _fields(self, call: Call, shape: Shape) -> tuple[str, ...] | None:
@@ -171,6 +189,14 @@ def _shape(call: Call) -> Shape:
     if call.shape.ready is not None and call.path.startswith(BASE):
         call.shape.require_ready()
     return call.shape
+
+
+def _require_linked(call: Call, shape: Shape, values: Mapping[str, object]) -> None:
+    """Refuse links to what the partner may not read: whether one can be set would tell whether a record is there."""
+    for name, value in values.items():
+        link = shape.links.get(name)
+        if link is not None and link.writable and value is not None and call.grant is not None:
+            require(call.grant, link.entity, "read")
 
 
 def _uuid(shape: Shape | None, text: str) -> str:

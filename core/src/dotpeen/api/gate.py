@@ -52,18 +52,6 @@ class Gate:
             )
         return decision
 
-    def require(self, grant: Grant, entity: str, verb: str) -> None:
-        """Let a partner do something with an entity. Raises `Problem`: 403."""
-        if not grant.allows(entity, verb):
-            scope = f"{entity}:{verb}"
-            raise Problem(
-                "forbidden",
-                f"the token does not carry the scope {scope}",
-                headers={
-                    "www-authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-                },
-            )
-
     def application(self, headers: Mapping[bytes, bytes], *, trusted: bool) -> None:
         """Let an application of the site pass; `trusted` when it came by the internal listener.
 
@@ -87,6 +75,17 @@ class Gate:
             return await self._directory.authenticate(token)
         except AuthenticationError as error:
             raise _unauthorized(error.reason) from None
+
+
+def require(grant: Grant, entity: str, verb: str) -> None:
+    """Let a partner do something with an entity. Raises `Problem`: 403."""
+    if not grant.allows(entity, verb):
+        scope = f"{entity}:{verb}"
+        raise Problem(
+            "forbidden",
+            f"the token does not carry the scope {scope}",
+            headers={"www-authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'},
+        )
 
 
 def encoded(headers: list[tuple[str, str]]) -> list[Header]:

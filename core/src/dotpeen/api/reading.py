@@ -22,6 +22,7 @@ from dotpeen.errors import (
 )
 from dotpeen.records import Audience, Shape, Shapes, WireRecords, WireRow, statements
 from dotpeen.records.question import refusal
+from dotpeen.records.wire_records import Within
 from dotpeen.registry import Entity
 
 Changed: TypeAlias = Callable[[Entity, str, Literal["create", "update"], Sequence[str]], None]
@@ -90,20 +91,25 @@ class Reading:
         """
         if all(shape.ready is not None for shape in self.shapes.values()):
             raise NotMigratedError("the site", "nothing is migrated")
-        own = await self.wire.resolve(uuid)
+        # What a partner may not read is not asked for either: it could be told by how long it takes.
+        own = await self.wire.resolve(uuid, only=allowed)
         if own is not None:
             shape, row = own
             via = None
         else:
             found = await self._referenced(uuid, allowed)
             if found is None:
+                self._require_whole(allowed)
                 return None
             shape, row, via = found
-        # What a partner may not read is not asked for either.
-        if not allowed(shape.entity.name):
-            return None
         thread = json.dumps(await self._thread(shape, row), ensure_ascii=False).encode()
         return Resolved(shape, row.body, thread, row.uuid or uuid, via)
+
+    def _require_whole(self, allowed: Callable[[str], bool]) -> None:
+        """Raise `NotMigratedError` where an entity could not be asked: nothing was found may not be said then."""
+        for name, shape in self.shapes.items():
+            if shape.ready is not None and allowed(name):
+                raise NotMigratedError(name, shape.ready)
 
     async def _referenced(
         self, uuid: str, allowed: Callable[[str], bool]
@@ -138,8 +144,12 @@ class Reading:
         *,
         audience: Audience,
         if_match: bytes | None,
+        within: Within | None = None,
     ) -> WireRow | None:
-        """Change a record. With `if_match` only the version that the client has seen (RFC 9110 13.1.1)."""
+        """Change a record. With `if_match` only the version that the client has seen (RFC 9110 13.1.1).
+
+        `within` is awaited with the changed record before the change is committed.
+        """
         condition: Callable[[bytes], bool] | None = None
         if if_match is not None:
             detail = await self._detail_of(shape, identifier, if_match) if audience == "internal" else b""
@@ -149,7 +159,9 @@ class Reading:
                     detail.startswith(body[:-1] + b',"related":')
                 )
 
-        row = await self.wire.update(shape, identifier, values, audience=audience, condition=condition)
+        row = await self.wire.update(
+            shape, identifier, values, audience=audience, condition=condition, within=within
+        )
         if row is not None and values:
             self._tell(shape, row, "update", values)
         return row

@@ -79,6 +79,15 @@ class Runtime:
         return self.reading.shapes
 
     async def __aenter__(self) -> Runtime:
+        try:
+            await self._start()
+        except BaseException:
+            # A pool that is left open goes on connecting, whoever cancels it: the process would not end.
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _start(self) -> None:
         await self.own_pool.open(wait=True, timeout=30)
         await self.pool.open(wait=True, timeout=30)
         await self.directory.refresh()
@@ -87,7 +96,6 @@ class Runtime:
             await asyncio.to_thread(self._ask_plugins, self.plugins)
         await self.reload()
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self.limiter.run())]
-        return self
 
     async def __aexit__(self, *exception: object) -> None:
         for task in self._tasks:

@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
+from psycopg import AsyncConnection
+
 from dotpeen.api.body import read_body
-from dotpeen.api.call import Answer, Call, Header, accepts_gzip
+from dotpeen.api.call import Answer, Call, Header, Record, accepts_gzip
 from dotpeen.api.failures import as_problem
-from dotpeen.api.gate import Gate, encoded
+from dotpeen.api.gate import Gate, encoded, require
 from dotpeen.api.problems import MEDIA_TYPE, Problem
 from dotpeen.api.routing import Route, Routes
 from dotpeen.api.streaming import send_stream
@@ -112,7 +114,8 @@ class Surface:
                     decision = self._gate.count(grant)
                 call.grant = grant
                 if route.shape is not None:
-                    self._gate.require(grant, route.shape.entity.name, route.verb)
+                    require(grant, route.shape.entity.name, route.verb)
+                call.record = self._recording(scope, route, grant, request_id, began)
             else:
                 self._gate.application(headers, trusted=self._trusted)
             answer = await route.handler(call)
@@ -120,9 +123,9 @@ class Surface:
             raise
         except Exception as error:
             answer = failed(as_problem(error), request_id)
-        if grant is not None:
-            if decision is not None:
-                answer.headers += decision.headers()
+        if grant is not None and decision is not None:
+            answer.headers += decision.headers()
+        if grant is not None and not answer.recorded:
             try:
                 entry = _entry(scope, route, answer, grant, request_id, began)
                 await (self._refusals if answer.status in _REFUSED else self._audit).write(entry)
@@ -135,6 +138,15 @@ class Surface:
             await send_stream(send, receive, answer.stream, status=answer.status, headers=answer.headers)
             return
         await _send(send, answer, headers, head=scope["method"] == "HEAD")
+
+
+    def _recording(self, scope: Scope, route: Route, grant: Grant, request_id: str, began: float) -> Record:
+        async def record(connection: AsyncConnection[Any], answer: Answer) -> None:
+            entry = _entry(scope, route, answer, grant, request_id, began)
+            await self._audit.write_within(connection, entry)
+            answer.recorded = True
+
+        return record
 
 
 def failed(problem: Problem, request_id: str) -> Answer:
@@ -167,6 +179,7 @@ def _entry(
         remote=client[0] if client else "",
         milliseconds=(time.perf_counter() - began) * 1000,
         changed=answer.changed or None,
+        uuids=answer.uuids,
     )
 
 

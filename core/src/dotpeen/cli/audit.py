@@ -136,6 +136,8 @@ def _print_lines(shared: Context, entries: Iterator[AuditRecord]) -> None:
         what = entry.route if entry.uuid is None else f"{entry.route} {entry.uuid}"
         changed = f" set {','.join(entry.changed)}" if entry.changed else ""
         records = "1 record" if entry.records == 1 else f"{entry.records} records"
+        if entry.requests > 1:
+            records = f"{entry.requests} requests like this"
         line = (
             f"{entry.at:%Y-%m-%d %H:%M:%S.%f}  {entry.partner or '-'}  {entry.status}  {entry.method} {what}"
             f"{changed}  {records}  {entry.milliseconds:.1f} ms  {entry.remote or '-'}  {entry.request_id or '-'}"

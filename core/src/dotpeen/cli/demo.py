@@ -16,10 +16,13 @@ from dotpeen.cli.context import Context, JsonOption, current
 from dotpeen.cli.migrate_output import Display
 from dotpeen.database import embedded
 from dotpeen.demo import run as demo_run
+from dotpeen.demo.documents import export_documents
 from dotpeen.demo.run import Report
+from dotpeen.plugins import load_plugins
 
 REPORT_FILE = Path(".dotpeen") / "demo-report.json"
 REGISTRY_FILE = Path(".dotpeen") / "demo-registry.toml"
+DOCUMENTS = Path(".dotpeen") / "demo-documents"
 
 
 def demo(
@@ -47,6 +50,7 @@ def demo(
         url = demo_run.create_database(server_url)
     try:
         report = _demonstrate(console, shared, url, rows=rows, workers=workers)
+        documents = export_documents(url, load_plugins(demo_run.demo_registry()), DOCUMENTS)
     finally:
         if not keep:
             demo_run.drop_database(server_url)
@@ -60,6 +64,7 @@ def demo(
         print(document)
     else:
         _print_report(console, report)
+        _print_documents(console, documents)
         _print_next(console, url if keep else None)
     if not report.passed:
         raise typer.Exit(1)
@@ -121,6 +126,14 @@ def _print_report(console: Console, report: Report) -> None:
     for check in report.checks:
         if check.outcome == "failed":
             console.print(f"  {check.entity}: {check.name}: {check.detail}", style="red", markup=False)
+
+
+def _print_documents(console: Console, documents: list[Path]) -> None:
+    if documents:
+        console.print("\n[bold]Documents of a part[/]")
+        for document in documents:
+            size = document.stat().st_size
+            console.print(f"  {document}  ({size:,} bytes)", highlight=False, soft_wrap=True)
 
 
 def _print_next(console: Console, url: str | None) -> None:

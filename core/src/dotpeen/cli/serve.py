@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from dotpeen.cli.context import Context, current
+from dotpeen.database.connect import describe
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import ConfigurationError
 from dotpeen.plugins import load_plugins
@@ -72,13 +73,16 @@ def serve(
         raise ConfigurationError("several workers need a system that forks", hint="start one, or use Linux")
     if registry.api.internal_token is not None:
         _check_token(secret(registry.api.internal_token))
-    upgrade(shared.url)
-    service, found = _prepare(shared, registry, workers)
+    try:
+        service, found = _prepare(shared, registry, workers)
 
-    def announce() -> None:
-        _announce(shared.err, service, found)
+        def announce() -> None:
+            _announce(shared.err, service, found)
 
-    code = _run(service, workers, announce)
+        code = _run(service, workers, announce)
+    except KeyboardInterrupt:
+        # Nobody was answered yet: this is an end in order, too.
+        code = 0
     if code:
         raise typer.Exit(code)
 
@@ -116,6 +120,8 @@ class _Found:
     state: ApiState
     entities: int
     waiting: tuple[str, ...]
+    missing: Mapping[str, str]
+    """Why entities of the registry are not in this database."""
 
 
 def _prepare(shared: Context, registry: Registry, workers: int) -> tuple[Service, _Found]:
@@ -131,11 +137,20 @@ def _prepare(shared: Context, registry: Registry, workers: int) -> tuple[Service
     plugins = load_plugins(registry)
     with shared.connect("serve") as connection:
         shapes = load_shapes(connection, registry, plugins)
+        if shapes.missing and not shapes:
+            raise ConfigurationError(
+                f"{describe(shared.url)} has no table of any entity in {registry.file}",
+                hint="is this the database meant (--database-url, DOTPEEN_DATABASE_URL, registry)? "
+                "dotpeen check says more",
+            )
+        # Not before: nothing is made in a database that is not the one.
+        upgrade(shared.url)
         found = _Found(
             partners=sum(partner.status == "active" for partner in store.list_all(connection)),
             state=read_state(connection),
             entities=len(shapes),
             waiting=tuple(name for name, shape in shapes.items() if shape.ready is not None),
+            missing=shapes.missing,
         )
     external = listen("external", api.host, api.port, option="--port")
     internal = None
@@ -183,13 +198,18 @@ def _announce(err: Console, service: Service, found: _Found) -> None:
         metrics = f"{external.url}/metrics, with the internal token"
     entities = f"{found.entities}"
     if found.waiting:
-        entities += f", of which {len(found.waiting)} have no UUIDs yet: {', '.join(found.waiting)}"
+        verb = "has" if len(found.waiting) == 1 else "have"
+        entities += f", of which {len(found.waiting)} {verb} no UUIDs yet: {', '.join(found.waiting)}"
+    if found.missing:
+        named = ", ".join(f"{name} ({reason})" for name, reason in found.missing.items())
+        entities += f"; not in this database: {named}; dotpeen check says more"
     for name, value in (
         ("Dotpeen answers", external.url),
         ("external", f"{external.url}/api/v1/external, {partners}"),
         ("internal", inside),
         ("docs", f"{external.url}/docs"),
         ("metrics", metrics),
+        ("database", describe(service.url).removeprefix("database ")),
         ("entities", entities),
     ):
         err.print(f"{name:<16}{value}", markup=False, highlight=False, soft_wrap=True)

@@ -195,19 +195,23 @@ INSERT INTO "QIFCharacteristic"
      "toleranceUpper", "toleranceLower", "unit", "createdAt", "updatedAt")
 SELECT id, pg_temp.id_of('QIFMeasurementPlan', plan, %(QIFMeasurementPlan)s, %(seed)s), number,
        (ARRAY['Bore diameter', 'Overall length', 'Hole pattern position', 'Mounting face flatness', 'Chamfer angle',
-              'Shoulder perpendicularity', 'Journal diameter', 'Slot width'])[kind],
-       (ARRAY['DIAMETER', 'LENGTH', 'POSITION', 'FLATNESS', 'ANGLE', 'PERPENDICULARITY', 'DIAMETER',
-              'LENGTH'])[kind],
+              'Shoulder perpendicularity', 'Journal diameter', 'Slot width', 'Seat roundness', 'Journal cylindricity',
+              'Datum face parallelism', 'Contour profile', 'Bearing seat runout', 'Fillet radius', 'Port depth',
+              'Flange thickness'])[kind],
+       (ARRAY['DIAMETER', 'LENGTH', 'POSITION', 'FLATNESS', 'ANGLE', 'PERPENDICULARITY', 'DIAMETER', 'WIDTH',
+              'CIRCULARITY', 'CYLINDRICITY', 'PARALLELISM', 'PROFILE', 'RUNOUT', 'RADIUS', 'DEPTH',
+              'THICKNESS'])[kind],
        number::text,
-       CASE WHEN kind IN (3, 4, 6) THEN 0 WHEN kind = 5 THEN (ARRAY[15, 30, 45, 60])[1 + pg_temp.dice(h, 3, 4)]
+       CASE WHEN kind IN (3, 4, 6) OR kind BETWEEN 9 AND 13 THEN 0 WHEN kind = 5 THEN (ARRAY[15, 30, 45, 60])[1 + pg_temp.dice(h, 3, 4)]
             ELSE (100 + pg_temp.dice(h, 6, 4900)) / 20.0 END,
        CASE WHEN kind = 7 THEN 0 WHEN kind = 5 THEN 0.5 ELSE width / 1000.0 END,
-       CASE WHEN kind IN (1, 3, 4, 6) THEN 0 WHEN kind = 5 THEN -0.5 ELSE -width / 1000.0 END,
-       CASE WHEN kind = 5 THEN 'deg' ELSE 'mm' END, at, at
+       CASE WHEN kind IN (1, 3, 4, 6) OR kind BETWEEN 9 AND 13 THEN 0 WHEN kind = 5 THEN -0.5 ELSE -width / 1000.0 END,
+       -- Port and flange come from a supplier who draws in inches.
+       CASE WHEN kind = 5 THEN 'deg' WHEN kind >= 15 THEN 'in' ELSE 'mm' END, at, at
   FROM pg_temp.drawn('QIFCharacteristic', %(first)s, %(last)s, %(QIFCharacteristic)s, %(seed)s),
        LATERAL (SELECT pg_temp.parent(n, %(QIFCharacteristic)s, %(QIFMeasurementPlan)s) AS plan OFFSET 0) AS p,
        LATERAL (SELECT n - pg_temp.first_child(plan, %(QIFCharacteristic)s, %(QIFMeasurementPlan)s) + 1 AS number,
-                       1 + pg_temp.dice(h, 0, 8) AS kind,
+                       1 + pg_temp.dice(h, 0, 16) AS kind,
                        (ARRAY[13, 21, 25, 50, 100])[1 + pg_temp.dice(h, 9, 5)] AS width OFFSET 0) AS k;
 
 -- section: QIFMeasurementResult

@@ -13,8 +13,10 @@ from psycopg import conninfo, sql
 from dotpeen.database import connect
 from dotpeen.demo import sample
 from dotpeen.demo.load import PhaseReport, Writers
+from dotpeen.errors import UnknownPluginError
 from dotpeen.migration import Check, Runner
 from dotpeen.migration.events import Notify
+from dotpeen.plugins import Plugins, load_plugins
 from dotpeen.registry import Registry, parse_registry
 
 DATABASE: Final = "dotpeen_demo"
@@ -56,6 +58,14 @@ def demo_registry() -> Registry:
     return parse_registry(registry_text(), file="registry.toml of the demo")
 
 
+def demo_plugins(registry: Registry) -> Plugins | None:
+    """Load the plugins that the registry switches on; None where Dotpeen was installed without them."""
+    try:
+        return load_plugins(registry)
+    except UnknownPluginError:
+        return None
+
+
 def create_database(server_url: str) -> str:
     """Make the demo's database anew on a server and return its URL."""
     drop_database(server_url)
@@ -91,7 +101,8 @@ def run(
     """Let the plant work before, during and after the migration, and measure both."""
     registry = demo_registry()
     entities = registry.select(phase=1)
-    with Writers(url) as writers, Runner(url, registry, entities, notify=notify) as runner:
+    plugins = demo_plugins(registry)
+    with Writers(url) as writers, Runner(url, registry, entities, notify=notify, plugins=plugins) as runner:
         say(
             f"The plant works: 80 writes a second, and reads. Measuring {quiet_seconds:.0f} s before anything happens …"
         )

@@ -9,6 +9,7 @@ from dotpeen.partners.directory import AccessToken, Directory
 from dotpeen.partners.grant import Grant
 from dotpeen.partners.limits import Decision, RateLimiter
 from dotpeen.partners.rate import RateLimit
+from dotpeen.partners.refusals import Refusals
 from dotpeen.partners.scopes import Scope
 from dotpeen.partners.state import ApiState
 
@@ -22,5 +23,6 @@ __all__ = [
     "Grant",
     "RateLimit",
     "RateLimiter",
+    "Refusals",
     "Scope",
 ]

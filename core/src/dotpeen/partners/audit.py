@@ -8,43 +8,56 @@ may take those of about the last half second with it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import psycopg
 
 from dotpeen.database.pool import Pool, Session
 from dotpeen.errors import DatabaseUnreachableError
-from dotpeen.partners.reconnect import ask, said
+from dotpeen.partners.reconnect import AsyncConnection, ask, said
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 LONGEST_TEXT: Final = 300
 """Characters of a request id or an address that an entry keeps."""
 _SEPARATOR: Final = "\x1f"
+_log = logging.getLogger(__name__)
 
 # Arrays travel as text that is built here: four times faster than a parameter per element in trials, and one
 # prepared statement whatever the number of rows. set_config is local to the statement's own transaction.
-_INSERT: Final = """
-WITH lazy AS MATERIALIZED (SELECT pg_catalog.set_config('synchronous_commit', 'off', true))
+_LAZY: Final = """
+lazy AS MATERIALIZED (SELECT pg_catalog.set_config('synchronous_commit', 'off', true))"""
+_ENTRIES: Final = """
 INSERT INTO dotpeen.audit (id, at, partner, token_id, method, route, entity, uuid, records, status, request_id,
-                           remote, milliseconds, changed)
+                           remote, milliseconds, changed, requests)
 SELECT e.id, pg_catalog.to_timestamp(e.seconds) + e.micros * interval '1 microsecond', e.partner, e.token_id,
        e.method, e.route, e.entity, e.uuid, e.records, e.status, e.request_id, e.remote, e.milliseconds,
-       pg_catalog.string_to_array(e.changed, E'\\x1f')
-  FROM lazy, unnest(
+       pg_catalog.string_to_array(e.changed, E'\\x1f'), e.requests
+  FROM {source}unnest(
            %s::uuid[], %s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-           %s::uuid[], %s::int[], %s::int[], %s::text[], %s::text[], %s::real[], %s::text[])
+           %s::uuid[], %s::int[], %s::int[], %s::text[], %s::text[], %s::real[], %s::text[], %s::int[])
        AS e (id, seconds, micros, partner, token_id, method, route, entity, uuid, records, status, request_id,
-             remote, milliseconds, changed)
+             remote, milliseconds, changed, requests)
     ON CONFLICT (id) DO NOTHING
 """
+_GIVEN: Final = """
+INSERT INTO dotpeen.audit_given (entry, uuids)
+SELECT g.entry, g.uuids::uuid[] FROM unnest(%s::uuid[], %s::text[]) AS g (entry, uuids)
+    ON CONFLICT (entry) DO NOTHING
+"""
+_INSERT: Final = f"WITH {_LAZY}{_ENTRIES.format(source='lazy, ')}"
+_INSERT_GIVEN: Final = f"WITH {_LAZY}, written AS ({_ENTRIES.format(source='lazy, ')}){_GIVEN}"
 
 
 class AuditEntry(NamedTuple):
-    """What one request did. `route` is the route's pattern; `changed` names the columns that a write set."""
+    """What one request did. `route` is the route's pattern; `changed` names the columns that a write set.
+
+    `uuid` is the record given away where it was one, `uuids` are the records where they may be several.
+    """
 
     at: datetime
     partner: str | None
@@ -59,6 +72,13 @@ class AuditEntry(NamedTuple):
     remote: str | None
     milliseconds: float
     changed: tuple[str, ...] | None = None
+    uuids: tuple[str, ...] = ()
+    requests: int = 1
+    """How many requests this entry stands for: refusals can be summed up."""
+
+
+_Row: TypeAlias = tuple[Sequence[Any], str | None]
+"""The columns of an entry, and the array of records beside it."""
 
 
 class AuditLog:
@@ -72,7 +92,7 @@ class AuditLog:
         self._pool = pool
         self._patience = patience
         self._batch_size = batch_size
-        self._waiting: list[tuple[Sequence[Any], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[_Row, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
         # Keys are no secrets. Of this instance: processes forked from one that wrote must not repeat its keys.
@@ -98,6 +118,20 @@ class AuditLog:
             self._writer = asyncio.create_task(self._write_all(), name="audit writer")
         await written
 
+    async def write_within(self, connection: AsyncConnection, entry: AuditEntry) -> None:
+        """Write an entry in the transaction of what it tells of: neither is there without the other.
+
+        Raises `DatabaseUnreachableError`; then the transaction can only be rolled back.
+        """
+        row, given = _row(entry, self._random.getrandbits(62))
+        try:
+            await connection.execute(_ENTRIES.format(source="").encode(), _arrays([row]), prepare=True)
+            if given is not None:
+                await connection.execute(_GIVEN.encode(), [f"{{{row[0]}}}", text_array([given])], prepare=True)
+        except psycopg.Error as error:
+            _log.error("a change was not made, since the audit trail can't be written: %s", said(error))
+            raise DatabaseUnreachableError("the audit trail can't be written") from None
+
     async def close(self) -> None:
         """Write what is waiting; nothing can be written afterwards."""
         self._closed = True
@@ -105,7 +139,7 @@ class AuditLog:
             await asyncio.wait([self._writer])
 
     async def _write_all(self) -> None:
-        batch: list[tuple[Sequence[Any], asyncio.Future[None]]] = []
+        batch: list[tuple[_Row, asyncio.Future[None]]] = []
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._batch_size], self._waiting[self._batch_size :]
@@ -120,7 +154,7 @@ class AuditLog:
             # No await since `_waiting` was seen empty: whoever comes next starts a new writer.
             self._writer = None
 
-    async def _write_batch(self, batch: list[tuple[Sequence[Any], asyncio.Future[None]]]) -> None:
+    async def _write_batch(self, batch: list[tuple[_Row, asyncio.Future[None]]]) -> None:
         try:
             await self._insert([row for row, _ in batch])
         except (psycopg.DataError, psycopg.IntegrityError) as error:
@@ -144,26 +178,35 @@ class AuditLog:
                 if not written.done():
                     written.set_result(None)
 
-    async def _insert(self, rows: list[Sequence[Any]]) -> None:
-        columns = zip(*rows, strict=True)
-        parameters = [
-            (plain_array(column) if plain else text_array(column)).encode()
-            for column, plain in zip(columns, _PLAIN, strict=True)
-        ]
+    async def _insert(self, rows: list[_Row]) -> None:
+        parameters = [array.encode() for array in _arrays([row for row, _ in rows])]
+        given = [(row[0], uuids) for row, uuids in rows if uuids is not None]
+        statement = _INSERT
+        if given:
+            statement = _INSERT_GIVEN
+            parameters.append(plain_array([entry for entry, _ in given]).encode())
+            parameters.append(text_array([uuids for _, uuids in given]).encode())
 
         async def insert(connection: Session) -> None:
-            await connection.fetch(_INSERT, parameters)
+            await connection.fetch(statement, parameters)
 
         await ask(self._pool, insert, patience=self._patience)
 
 
 # Which columns of a row are numbers and UUIDs, which need no quotes.
-_PLAIN: Final = (True, True, True, *[False] * 5, True, True, True, False, False, True, False)
+_PLAIN: Final = (True, True, True, *[False] * 5, True, True, True, False, False, True, False, True)
 
 
-def _row(entry: AuditEntry, random_bits: int) -> Sequence[Any]:
+def _arrays(rows: Sequence[Sequence[Any]]) -> list[str]:
+    return [
+        plain_array(column) if plain else text_array(column)
+        for column, plain in zip(zip(*rows, strict=True), _PLAIN, strict=True)
+    ]
+
+
+def _row(entry: AuditEntry, random_bits: int) -> _Row:
     micros = (entry.at - EPOCH) // MICROSECOND
-    return (
+    row = (
         audit_id(micros, random_bits=random_bits),
         micros // 1_000_000,
         micros % 1_000_000,
@@ -180,7 +223,9 @@ def _row(entry: AuditEntry, random_bits: int) -> Sequence[Any]:
         entry.remote and entry.remote[:LONGEST_TEXT],
         entry.milliseconds,
         None if entry.changed is None else _SEPARATOR.join(entry.changed),
+        entry.requests,
     )
+    return row, plain_array(entry.uuids) if entry.uuids else None
 
 
 def audit_id(micros: int, *, random_bits: int = 0) -> str:

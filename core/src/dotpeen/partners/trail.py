@@ -15,6 +15,18 @@ from psycopg.types.json import Jsonb
 from dotpeen.database import Connection
 from dotpeen.partners.audit import EPOCH, MICROSECOND, audit_id
 
+# An array, so that each of the two indexes is asked by itself.
+_GAVE_AWAY: Final = sql.SQL(
+    "id = ANY(ARRAY(SELECT a.id FROM dotpeen.audit AS a WHERE a.uuid = %(uuid)s::uuid UNION ALL"
+    " SELECT g.entry FROM dotpeen.audit_given AS g WHERE g.uuids @> ARRAY[%(uuid)s::uuid]))"
+)
+_PRUNE: Final = """
+WITH old AS (
+    DELETE FROM dotpeen.audit
+     WHERE id = ANY(ARRAY(SELECT id FROM dotpeen.audit WHERE id < %s::uuid ORDER BY id LIMIT %s)) RETURNING id),
+given AS (DELETE FROM dotpeen.audit_given WHERE entry IN (SELECT id FROM old))
+SELECT count(*) FROM old
+"""
 _CHUNK: Final = 2000
 _PRUNED_AT_ONCE: Final = 20_000
 
@@ -36,11 +48,17 @@ class AuditRecord:
     remote: str | None
     milliseconds: float
     changed: list[str] | None
+    requests: int
+    uuids: list[UUID] | None
+    """The records of a page or a batch."""
 
 
 @dataclass(frozen=True)
 class AuditFilter:
-    """What to look for; `since` is included, `until` is not. `partner` is the name exactly as it is kept."""
+    """What to look for; `since` is included, `until` is not. `partner` is the name exactly as it is kept.
+
+    `uuid` is a record that was given away, alone or with others.
+    """
 
     partner: str | None = None
     entity: str | None = None
@@ -57,7 +75,9 @@ def query(
         return
     statement = sql.SQL(
         "SELECT at, partner, token_id, method, route, entity, uuid, records, status, request_id, remote,"
-        " milliseconds, changed FROM dotpeen.audit WHERE {} ORDER BY id DESC LIMIT %(limit)s"
+        " milliseconds, changed, requests,"
+        " (SELECT g.uuids FROM dotpeen.audit_given AS g WHERE g.entry = audit.id) AS uuids"
+        " FROM dotpeen.audit WHERE {} ORDER BY id DESC LIMIT %(limit)s"
     )
     conditions, parameters = _conditions(wanted)
     with (
@@ -86,13 +106,9 @@ def prune(connection: Connection, before: datetime, *, by: str) -> int:
     """
     rows = 0
     while True:
-        done = connection.execute(
-            "DELETE FROM dotpeen.audit WHERE id = ANY(ARRAY("
-            "SELECT id FROM dotpeen.audit WHERE id < %s::uuid ORDER BY id LIMIT %s))",
-            [_bound(before), _PRUNED_AT_ONCE],
-        )
-        rows += done.rowcount
-        if done.rowcount < _PRUNED_AT_ONCE:
+        (deleted,) = connection.execute(_PRUNE, [_bound(before), _PRUNED_AT_ONCE]).fetchone() or (0,)
+        rows += int(deleted)
+        if deleted < _PRUNED_AT_ONCE:
             break
     connection.execute(
         "INSERT INTO dotpeen.journal (actor, action, outcome, rows, detail)"
@@ -110,7 +126,7 @@ def _conditions(wanted: AuditFilter) -> tuple[sql.Composable, dict[str, Any]]:
             conditions.append(
                 sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name))
                 if name != "uuid"
-                else sql.SQL("uuid = %(uuid)s::uuid")
+                else _GAVE_AWAY
             )
             parameters[name] = getattr(wanted, name)
     if wanted.since is not None:

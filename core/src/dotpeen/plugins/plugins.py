@@ -170,10 +170,11 @@ class Plugins:
                         found = caller(**arguments)
                 return [checked(hook, answer, self.registry, earlier) for answer in found]
 
+            absent = self._patience.busy(name) is not None
             found = self._ask(name, hook, ask, seconds + (GRACE_SECONDS if connection else 0))
             if found is not None:
                 answers += [(name, answer) for answer in found]
-            elif connection is not None and self._patience.busy(name):
+            elif connection is not None and not absent and self._patience.busy(name):
                 # It may wake up and use the session at any time: nobody else can have it any more.
                 connection.close()
                 break

@@ -9,7 +9,15 @@ from dotpeen.database.catalog import Catalog, Table
 from dotpeen.errors import ConfigurationError
 from dotpeen.proposal.identifiers import BusinessId, UuidGuess, guess_business_id, guess_uuid
 from dotpeen.proposal.names import Namer
-from dotpeen.proposal.tables import framework, is_link, public_first, referenced, row_key, unusable
+from dotpeen.proposal.tables import (
+    framework,
+    is_link,
+    public_first,
+    referenced,
+    row_key,
+    unusable,
+    updated_at,
+)
 from dotpeen.registry.models import TableName
 
 
@@ -23,6 +31,7 @@ class ProposedEntity:
     primary_key: tuple[str, ...]
     business_id: BusinessId
     uuid: UuidGuess
+    updated_at: str | None = None
     links: tuple[tuple[tuple[str, ...], str], ...] = ()
     """Foreign keys to other proposed entities: columns and the entity's name."""
     doubt: str | None = None
@@ -104,6 +113,7 @@ def _entity(
         primary_key=row_key(table),
         business_id=guess_business_id(table, uuid.column if uuid.exists else ""),
         uuid=uuid,
+        updated_at=updated_at(table),
         links=tuple(
             (key.columns, proposed[key.references])
             for key in table.foreign_keys

@@ -36,6 +36,9 @@ AUDIT: Final = re.compile(
 )
 """Columns that say who wrote a row, when, and in which order rows are shown; not what it is."""
 
+_UPDATED: Final = re.compile(r"updated_?at", re.IGNORECASE)
+"""What Prisma (`@updatedAt`) and others call a column that the application sets at every change."""
+
 
 def row_key(table: Table) -> tuple[str, ...]:
     """Return the columns that identify a row: the primary key, or a unique index without nullable ones."""
@@ -98,6 +101,15 @@ def is_link(table: Table) -> bool:
         key for key in table.foreign_keys if not set(key.columns) <= set(filter(AUDIT.fullmatch, key.columns))
     ]
     return len(keys) >= 2 and not others
+
+
+def updated_at(table: Table) -> str | None:
+    """Return the column that the application sets at every change: nothing else would give it a value."""
+    for column in table.columns.values():
+        filled = column.default is not None or column.generated or not column.not_null
+        if _UPDATED.fullmatch(column.name) and column.type.startswith("timestamp") and not filled:
+            return column.name
+    return None
 
 
 def foreign_key_columns(table: Table) -> frozenset[str]:

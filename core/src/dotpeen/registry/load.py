@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,11 +21,12 @@ MAX_BYTES = 4 * 1024 * 1024
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
 
-def load_registry(path: Path) -> Registry:
+def load_registry(path: str | os.PathLike[str]) -> Registry:
     """Read and validate a registry file.
 
     Raises `ConfigurationError` when it can't be read, `RegistryError` with every problem when it is wrong.
     """
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigurationError(

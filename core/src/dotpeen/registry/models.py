@@ -108,6 +108,8 @@ class Entity(Model):
     filters: tuple[Name, ...] = ()
     writable: tuple[Name, ...] = ()
     """Columns that partners with the scope `write` may change."""
+    updated_at: Name | None = None
+    """A column that is set to the time of every change made through Dotpeen."""
     relations: Mapping[str, Relation] = {}
 
     @model_validator(mode="before")
@@ -156,6 +158,8 @@ class Entity(Model):
             raise ValueError(
                 f"uuid.column {self.uuid.column!r} is the primary key: the UUID gets a column of its own"
             )
+        if self.updated_at is not None and self.updated_at in (*self.primary_key, *self.business_id):
+            raise ValueError(f"updated_at {self.updated_at!r} identifies the record: name another column")
         if self.uuid.version == 5 and not self.business_id:
             raise ValueError(
                 "uuid.version 5 derives the UUID from the business identifier: declare business_id"
