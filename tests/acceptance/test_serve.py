@@ -163,9 +163,10 @@ def test_an_entity_without_its_table_is_named(run_dotpeen: Any, plant: str) -> N
         200,
         {"ok": True, "ready": ["Part"], "notReady": {"Ghost": "no table Ghost"}},
     )
-    assert 'dotpeen_entity_ready{entity="Ghost"} 0.0' in httpx.get(
-        f"{serving.url}/metrics", headers={"authorization": f"Bearer {INTERNAL_TOKEN}"}
-    ).text
+    assert (
+        'dotpeen_entity_ready{entity="Ghost"} 0.0'
+        in httpx.get(f"{serving.url}/metrics", headers={"authorization": f"Bearer {INTERNAL_TOKEN}"}).text
+    )
     assert serving.stop() == 0
 
 

@@ -65,8 +65,9 @@ def test_created_records_have_the_uuids_of_the_files(mes: Mes, documents: tuple[
 
     assert counts(report) == WHOLE
     assert mes.rows(
-        'SELECT r."persistentUuid"::text, c."persistentUuid"::text, p."persistentUuid"::text, a."persistentUuid"::text,'
-        ' s."persistentUuid"::text, s."serialNumber", a."partNumber", r."measuredValue", r."deviation"::text, r."status"'
+        'SELECT r."persistentUuid"::text, c."persistentUuid"::text, p."persistentUuid"::text,'
+        ' a."persistentUuid"::text, s."persistentUuid"::text, s."serialNumber", a."partNumber",'
+        ' r."measuredValue", r."deviation"::text, r."status"'
         ' FROM public."QIFMeasurementResult" AS r JOIN public."QIFCharacteristic" AS c ON c."id" = r."characteristicId"'
         ' JOIN public."QIFMeasurementPlan" AS p ON p."id" = c."planId"'
         ' JOIN public."Part" AS a ON a."id" = p."partId"'
@@ -190,9 +191,7 @@ def test_a_uuid_that_was_issued_to_another_record_is_a_conflict(mes: Mes, tmp_pa
 
     report = mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
 
-    assert [item.message for item in report.items][
-        0
-    ] == f"the UUID {PLAN} was issued to a record of MaterialLot"
+    assert report.items[0].message == f"the UUID {PLAN} was issued to a record of MaterialLot"
 
 
 def test_partial_leaves_out_what_is_wrong_and_keeps_the_rest(mes: Mes, tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ def progress(what, done, total):
         sys.stdin.readline()
 
 with connect(sys.argv[1], purpose="test", autocommit=False) as connection:
-    options = {"create": sys.argv[3]}
-    read(ImportRequest(demo_registry(), connection, (Path(sys.argv[2]),), options=options, progress=progress), Settings())
+    files, options = (Path(sys.argv[2]),), {"create": sys.argv[3]}
+    request = ImportRequest(demo_registry(), connection, files, options=options, progress=progress)
+    read(request, Settings())
     connection.commit()
 """
 

@@ -193,6 +193,8 @@ class PartnerError(ConfigurationError):
 class PartnerRevokedError(DotpeenError):
     """A revoked partner was asked to change; it stays as it is, for the audit trail."""
 
+    exit_code = 2
+
 
 class AuthenticationError(DotpeenError):
     """A request brought no token that holds; `reason` says why. It never carries the token."""

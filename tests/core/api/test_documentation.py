@@ -55,6 +55,19 @@ def test_everything_the_page_loads_is_there_and_from_this_server(api: Api, docs:
     assert [httpx.get(url).status_code for url in urls] == [200] * len(urls)
 
 
+@pytest.mark.parametrize("path", ["/docs", "/docs/page.css", "/openapi.json", "/problems/not-found"])
+def test_head_is_get_without_the_body(api: Api, path: str) -> None:
+    answer = httpx.head(api.url + path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-length"] == str(len(httpx.get(api.url + path).content))
+
+
+def test_who_comes_without_a_path_is_led_to_the_documentation(api: Api) -> None:
+    answer = httpx.get(api.url)
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert httpx.get(api.url, follow_redirects=True).text == httpx.get(f"{api.url}/docs").text
+
+
 def test_the_page_and_its_files_lead_to_no_foreign_host(api: Api, docs: httpx.Response) -> None:
     texts = [docs.text, *(httpx.get(f"{api.url}/docs/{name}").text for name in ("start.js", "page.css"))]
     assert [re.findall(r"https?://|[\"'(]//", text) for text in texts] == [[], [], []]

@@ -28,7 +28,10 @@ def test_the_option_goes_before_the_environment_and_that_before_the_registry(
 def test_the_registry_takes_its_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MES", "postgresql://mes:secret@db/mes")
     assert resolve_url(registry_url="env:MES") == "postgresql://mes:secret@db/mes"
-    with pytest.raises(ConfigurationError, match="environment variable NO_SUCH, which is not set"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"\[database\] url of the registry comes from the environment variable NO_SUCH, which is not set",
+    ):
         resolve_url(registry_url="env:NO_SUCH")
 
 

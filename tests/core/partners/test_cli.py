@@ -16,6 +16,7 @@ from dotpeen.cli import context as cli_context
 from dotpeen.cli.app import app
 from dotpeen.errors import DotpeenError
 from dotpeen.partners.tokens import read_token
+from dotpeen.registry import load_registry
 
 from .site import Site
 from .test_audit import NOON, UUID_1, entry, write
@@ -38,11 +39,10 @@ Command = Callable[..., Ended]
 
 
 def runner(registry: Path, url: str) -> Command:
-    def run(*arguments: str) -> Ended:
+    def run(*arguments: str, columns: str | None = None) -> Ended:
         options = ["-r", str(registry), "--database-url", url]
-        result = CliRunner().invoke(
-            app, [*options, *arguments], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-        )
+        environment = {"COLUMNS": columns or "200", "NO_COLOR": "1", "TERM": "dumb"}
+        result = CliRunner().invoke(app, [*options, *arguments], env=environment)
         error = result.exception
         if isinstance(error, DotpeenError):
             return Ended(error.exit_code, result.stdout, f"{error.message} | {error.hint}")
@@ -146,10 +146,54 @@ def test_revoking_a_partner_or_a_token(dotpeen: Command) -> None:
     assert dotpeen("partner", "revoke", "acme", "--token", "0" * 16).code == 2
     everything = dotpeen("partner", "revoke", "acme", "--json")
     assert (everything.code, everything.json["status"]) == (0, "revoked")
-    assert "acme  revoked" in dotpeen("partner", "list").stdout
+    assert [one["status"] for one in everything.json["tokens"]] == ["revoked", "revoked"]
+    listed = dotpeen("partner", "list").stdout.splitlines()[1].split()
+    assert listed == ["acme", "revoked", "*:read", "default", "0"]
+    assert dotpeen("partner", "show", "acme").stdout.count("revoked 2") == 2
+    for what, said in (
+        ([], "acme and all its tokens were revoked already, 2"),
+        (["--token", token.id], f"Token {token.id} of acme was revoked already, 2"),
+    ):
+        twice = dotpeen("partner", "revoke", "acme", *what)
+        assert (twice.code, twice.stderr.startswith(said)) == (0, True), twice.stderr
     again = dotpeen("partner", "rotate", "acme")
-    assert (again.code, again.stdout) == (1, "")
+    assert (again.code, again.stdout) == (2, "")
     assert "add it again under another name" in again.stderr
+
+
+def test_ids_and_scopes_are_whole_however_narrow_it_is(dotpeen: Command, repository: Path) -> None:
+    entities = load_registry(repository / "registry.toml").entities
+    scopes = [f"{name}:read" for name in entities]
+    options = [word for scope in scopes for word in ("--scope", scope)]
+    token = read_token(dotpeen("partner", "add", "acme", *options).stdout.strip())
+    for columns in (None, "40", "80", "100"):
+        listed = dotpeen("partner", "list", columns=columns).stdout
+        shown = dotpeen("partner", "show", "acme", columns=columns).stdout
+        assert token.id in shown
+        for text in (listed, shown):
+            assert "…" not in text
+            assert all(scope in text for scope in scopes) or columns is not None
+    assert ", ".join(sorted(scopes)) in dotpeen("partner", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("scope", "said"),
+    [
+        ("Part:write", "acme: Part:write allows nothing yet: [entities.Part] of {} has no `writable`.\n"),
+        ("*:write", "acme: *:write allows nothing yet: no entity of {} has a `writable`.\n"),
+        ("Part:read", ""),
+    ],
+)
+def test_a_scope_that_allows_nothing_is_said(
+    dotpeen: Command, site: Site, repository: Path, tmp_path: Path, scope: str, said: str
+) -> None:
+    said = said.format(repository / "registry.toml")
+    assert dotpeen("partner", "add", "acme", "--scope", scope).stderr.endswith(said or "the token itself.\n")
+    assert dotpeen("partner", "list").stderr == dotpeen("partner", "show", "acme").stderr == said
+    (tmp_path / "writable.toml").write_text('[entities.Part]\nwritable = ["status"]\n', encoding="utf-8")
+    (tmp_path / "wrong.toml").write_text("[entities.Part]\nwrong = 1\n", encoding="utf-8")
+    for name in ("writable.toml", "wrong.toml", "none.toml"):
+        assert runner(tmp_path / name, site.url)("partner", "show", "acme").stderr == ""
 
 
 def test_on_a_terminal_revoking_asks_first(dotpeen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotpeen.database.pool import make_pool
 from dotpeen.partners import RateLimit, RateLimiter
 from dotpeen.partners import limits as limits_module
 from dotpeen.partners.rate import UNLIMITED
@@ -82,6 +84,26 @@ def test_a_limit_that_is_changed_holds_at_once() -> None:
     assert limiter.check(grant(limit=RateLimit(3, 60)), START).remaining == 0
     assert not limiter.check(grant(limit=RateLimit(1, 60)), START).allowed
     assert limiter.check(grant(limit=RateLimit(1, 3600)), START).allowed
+
+
+def test_an_outage_is_over_when_the_database_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits_module, "_PATIENCE", 0.1)
+
+    async def node() -> None:
+        async with make_pool(
+            "postgresql://mes@127.0.0.1:9/none", purpose="t", size=2, statement_timeout=1
+        ) as pool:
+            limiter = RateLimiter(pool)
+            assert limiter.check(grant(limit=RateLimit(9, 60))).allowed
+            assert not await limiter.share()
+            limiter._windows.clear()
+            assert not await limiter.share(), "with nothing to tell, nobody knows that it is back"
+
+    with caplog.at_level(logging.INFO, "dotpeen"):
+        asyncio.run(node())
+    assert len([record for record in caplog.records if record.name.startswith("dotpeen")]) == 1
 
 
 def test_nodes_share_one_count(site: Site) -> None:

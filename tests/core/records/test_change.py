@@ -246,7 +246,7 @@ def test_partners_change_what_the_registry_lets_them(parts: Site) -> None:
     }  # fmt: skip
     for name in ("up", "spare", "spare_uuid", "code", "id", "persistentUuid", "area", "nothing"):
         with pytest.raises(
-            InvalidValueError, match="can't be changed; there are number, weight, name, color, up_uuid"
+            InvalidValueError, match="can't be changed; writable: number, weight, name, color, up_uuid"
         ):
             update({name: None})
     with pytest.raises(InvalidValueError) as hidden:

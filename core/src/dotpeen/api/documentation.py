@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
 from dotpeen.api.answers import matches
 from dotpeen.api.explanations import EXPLANATIONS
@@ -23,6 +24,7 @@ from dotpeen.api.problems import MEDIA_TYPE, PROBLEMS, Problem
 
 Document = dict[str, Any]
 
+_READ: Final = ["GET", "HEAD"]
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -98,7 +100,7 @@ def router(document: Callable[[], Document], *, state: Callable[[], object] | No
             ]
         return kept[0]
 
-    @routes.get("/openapi.json")
+    @routes.api_route("/openapi.json", methods=_READ)
     def openapi(request: Request) -> Response:
         found = written()
         headers = {"etag": found.tag.decode(), "cache-control": "no-cache"}
@@ -112,7 +114,12 @@ def router(document: Callable[[], Document], *, state: Callable[[], object] | No
 
 
 def _add_pages(routes: APIRouter) -> None:
-    @routes.get("/docs")
+    @routes.api_route("/", methods=_READ)
+    def start() -> Response:
+        # Relative: behind a proxy the server may be below a path. Temporary: browsers would never ask here again.
+        return RedirectResponse("docs", 307, headers={"cache-control": "no-store"})
+
+    @routes.api_route("/docs", methods=_READ)
     def docs() -> Response:
         head = (
             '<link rel="stylesheet" href="docs/swagger-ui.css">\n<link rel="stylesheet" href="docs/page.css">\n'
@@ -124,7 +131,7 @@ def _add_pages(routes: APIRouter) -> None:
         )
         return _page("REST interface", root="", head=head, body=body)
 
-    @routes.get("/docs/{name}")
+    @routes.api_route("/docs/{name}", methods=_READ)
     def asset(name: str) -> Response:
         if name == "start.js":
             return Response(_START, headers=_KEPT, media_type="text/javascript")
@@ -135,7 +142,7 @@ def _add_pages(routes: APIRouter) -> None:
         content = files("fastapi_swagger").joinpath("resources", name).read_bytes()
         return Response(content, headers=_KEPT, media_type=_ASSETS[name])
 
-    @routes.get("/problems/{kind}")
+    @routes.api_route("/problems/{kind}", methods=_READ)
     def problem(kind: str, request: Request) -> Response:
         if kind not in PROBLEMS:
             raise Problem("not-found", "there is no such kind of problem")

@@ -198,15 +198,28 @@ class Reading:
         await self.lookups.close()
 
     async def _thread(self, shape: Shape, row: WireRow) -> list[dict[str, Any]]:
-        record = json.loads(row.body)
+        references = [one for one in shape.identifiers if one.kind == "external"]
+        record = await self._values(shape, row, [one.name for one in references])
         entries: list[dict[str, Any]] = [
-            {"source": identifier.source, "kind": identifier.name, "value": record[identifier.name]}
-            for identifier in shape.identifiers
-            if identifier.kind == "external" and record.get(identifier.name) is not None
+            {"source": one.source, "kind": one.name, "value": record[one.name]}
+            for one in references
+            if record.get(one.name) is not None
         ]
         if self._digital_thread is not None and row.uuid is not None:
             entries += await self._digital_thread.entries(shape.entity, row.uuid)
         return entries
+
+    async def _values(self, shape: Shape, row: WireRow, names: Sequence[str]) -> dict[str, Any]:
+        """Some values of a record that partners see."""
+        if not names:
+            return {}
+        try:
+            return dict(json.loads(row.body))
+        except (ValueError, RecursionError):
+            # Another column has JSON that PostgreSQL holds and Python does not: a number of 5,000 digits.
+            seen = [name for name in names if name in shape.members["external"]]
+            chosen = await self.wire.one(shape, row.uuid or "", fields=shape.chosen(seen, audience="external"))
+            return dict(json.loads(chosen.body)) if chosen is not None else {}
 
 
 def told(

@@ -57,7 +57,9 @@ class Runtime:
         self.limiter = RateLimiter(self.own_pool)
         self.audit = AuditLog(self.own_pool, patience=patience)
         self.refusals = Refusals(self.audit)
-        token = secret(settings.internal_token) if settings.internal_token else None
+        token = None
+        if settings.internal_token:
+            token = secret(settings.internal_token, key="[api] internal_token")
         self.gate = Gate(self.directory, self.limiter, internal_token=token)
         self.reading: Reading | None = None
         self.routes = Routes([])

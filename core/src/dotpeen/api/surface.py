@@ -85,18 +85,20 @@ class Surface:
         try:
             if len(headers) != len(scope["headers"]):
                 headers = _joined(scope["headers"])
+            matched = self._match(scope["method"], path)
+            if isinstance(matched, tuple):
+                state["route"] = route = matched[0]
             if external:
                 # Whatever it asks for: who has no token learns nothing here, and who has one is counted.
                 grant = await self._gate.partner(headers)
                 decision = self._gate.count(grant)
-            matched = self._routes().match(scope["method"], path)
+                matched = matched or Problem("not-found", "there is no such resource")
+            if isinstance(matched, Problem):
+                raise matched
             if matched is None:
-                if external:
-                    raise Problem("not-found", "there is no such resource")
                 await self._beyond(scope, receive, send)
                 return
             route, values = matched
-            state["route"] = route
             call = Call(
                 method=scope["method"],
                 path=path.decode("ascii", errors="replace"),
@@ -139,6 +141,12 @@ class Surface:
             return
         await _send(send, answer, headers, head=scope["method"] == "HEAD")
 
+
+    def _match(self, method: str, path: bytes) -> tuple[Route, tuple[str, ...]] | Problem | None:
+        try:
+            return self._routes().match(method, path)
+        except Problem as problem:
+            return problem
 
     def _recording(self, scope: Scope, route: Route, grant: Grant, request_id: str, began: float) -> Record:
         async def record(connection: AsyncConnection[Any], answer: Answer) -> None:

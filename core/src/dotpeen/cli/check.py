@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import typer
@@ -12,7 +13,8 @@ from dotpeen.cli.context import Context, EntityOption, JsonOption, PhaseOption, 
 from dotpeen.conformance import Finding, conformance, contributed_columns, overlaps
 from dotpeen.database import Catalog, read_catalog
 from dotpeen.plugins import load_plugins
-from dotpeen.registry import Registry
+from dotpeen.records import load_shapes
+from dotpeen.registry import Entity, Registry
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
@@ -50,6 +52,9 @@ def check(
         )
     else:
         _print(shared, registry.file, catalog.database, len(entities), findings)
+        if not errors:
+            next_ = ("serve",) if _migrated(shared, registry, entities) else ("migrate", "plan")
+            shared.out.print(f"Next: {shared.command(*next_)}", markup=False, highlight=False, soft_wrap=True)
     if errors:
         raise typer.Exit(1)
 
@@ -63,6 +68,13 @@ def _read(shared: Context, registry: Registry) -> Catalog:
         # Only to say what a missing table may be called.
         everything = read_catalog(connection)
     return replace(catalog, tables={**everything.tables, **catalog.tables})
+
+
+def _migrated(shared: Context, registry: Registry, entities: Sequence[Entity]) -> bool:
+    """Whether every record of the entities has its UUID."""
+    with shared.connect("check") as connection:
+        shapes = load_shapes(connection, registry)
+    return all(one.name in shapes and shapes[one.name].ready is None for one in entities)
 
 
 def _print(shared: Context, file: str, database: str, entities: int, findings: list[Finding]) -> None:
@@ -85,4 +97,4 @@ def _print(shared: Context, file: str, database: str, entities: int, findings: l
         )
     else:
         rest = f"nothing wrong, {others} to know of" if others else "nothing to say against it"
-        shared.out.print(f"{checked}: {rest}. Next: dotpeen migrate plan", markup=False, highlight=False)
+        shared.out.print(f"{checked}: {rest}.", markup=False, highlight=False)

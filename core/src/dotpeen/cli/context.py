@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,6 +77,11 @@ class Context:
     def connect(self, purpose: str) -> Connection:
         """Open a session to it."""
         return connect(self.url, purpose=purpose)
+
+    def command(self, *arguments: str) -> str:
+        """Write a command for the same registry, to be copied to a shell."""
+        named = [] if self.registry_file is None else ["-r", str(self.registry_file)]
+        return shlex.join(["dotpeen", *named, *arguments])
 
     def print_json(self, document: Any) -> None:
         """Write one JSON document to standard output."""

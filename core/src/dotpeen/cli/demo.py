@@ -18,6 +18,7 @@ from dotpeen.database import embedded
 from dotpeen.demo import run as demo_run
 from dotpeen.demo.documents import export_documents
 from dotpeen.demo.run import Report
+from dotpeen.errors import PluginError
 from dotpeen.plugins import load_plugins
 
 REPORT_FILE = Path(".dotpeen") / "demo-report.json"
@@ -50,7 +51,7 @@ def demo(
         url = demo_run.create_database(server_url)
     try:
         report = _demonstrate(console, shared, url, rows=rows, workers=workers)
-        documents = export_documents(url, load_plugins(demo_run.demo_registry()), DOCUMENTS)
+        documents = _documents(console, url)
     finally:
         if not keep:
             demo_run.drop_database(server_url)
@@ -126,6 +127,15 @@ def _print_report(console: Console, report: Report) -> None:
     for check in report.checks:
         if check.outcome == "failed":
             console.print(f"  {check.entity}: {check.name}: {check.detail}", style="red", markup=False)
+
+
+def _documents(console: Console, url: str) -> list[Path]:
+    try:
+        return export_documents(url, load_plugins(demo_run.demo_registry()), DOCUMENTS)
+    except PluginError as error:
+        # The figures of the migration stand without the documents.
+        console.print(f"No documents: {error}", style="yellow", markup=False)
+        return []
 
 
 def _print_documents(console: Console, documents: list[Path]) -> None:

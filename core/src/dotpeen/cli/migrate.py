@@ -47,7 +47,13 @@ def plan(
     if as_json:
         shared.print_json(output.plan_document(made))
     else:
-        output.print_plan(shared.out, made, server=describe(shared.url), sql=sql)
+        chosen = [
+            *(["--phase", str(phase)] if phase is not None else []),
+            *(f"--entity={one}" for one in entity or ()),
+        ]
+        chosen += ["--to", to] if to else []
+        command = shared.command("migrate", "up", *chosen)
+        output.print_plan(shared.out, made, server=describe(shared.url), sql=sql, command=command)
     if any(finding.level == "error" for finding in made.findings):
         raise typer.Exit(1)
 
@@ -272,8 +278,8 @@ def journal_command(
     if as_json:
         shared.print_json(entries)
     else:
-        # In a file or a pipe a line is an entry.
-        shared.out.print(output.journal_table(entries), width=None if shared.out.is_terminal else 400)
+        for entry in entries:
+            print(output.journal_line(entry))
 
 
 def _said(context: typer.Context, message: str, document: dict[str, Any], *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 from rich.text import Text
 
+from dotpeen.conformance import Finding
 from dotpeen.migration import Check, Lock, Plan, Stage, Step
 from dotpeen.migration.events import (
     Event,
@@ -80,8 +81,7 @@ class Display:
             case StageCompleted(entity, stage):
                 self._stage(entity, stage)
             case Noticed(finding):
-                subject = f"{finding.entity}: " if finding.entity else ""
-                self.message(f"  {finding.level}: {subject}{finding.message}")
+                self.message(f"  {finding.level}: {_subject(finding)}{finding.message}")
                 if finding.hint:
                     self.message(f"      → {finding.hint}")
             case StepStarted() | RowsDone():
@@ -127,8 +127,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def print_plan(console: Console, plan: Plan, *, server: str, sql: bool) -> None:
-    """Print the plan as a table, then what preflight found."""
+def print_plan(console: Console, plan: Plan, *, server: str, sql: bool, command: str) -> None:
+    """Print the plan as a table, then what preflight found; `command` is what runs it."""
     table = Table(title=f"Plan for {server}", title_justify="left", box=None, pad_edge=False)
     for name in ("stage", "step", "lock", "time", ""):
         table.add_column(name, justify="right" if name == "time" else "left", no_wrap=name != "step")
@@ -149,7 +149,7 @@ def print_plan(console: Console, plan: Plan, *, server: str, sql: bool) -> None:
     if sql:
         _print_sql(console, plan.pending)
     for finding in plan.findings:
-        subject = f"{finding.entity}: " if finding.entity else ""
+        subject = _subject(finding)
         hint = f"\n         → {finding.hint}" if finding.hint else ""
         console.print(
             f"{finding.level:>7}  {subject}{finding.message}{hint}",
@@ -165,7 +165,7 @@ def print_plan(console: Console, plan: Plan, *, server: str, sql: bool) -> None:
     elif not plan.pending:
         console.print("Nothing to do.", style="green")
     else:
-        console.print("Run it with: dotpeen migrate up", style="bold")
+        console.print(f"Run it with: {command}", style="bold", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_checks(console: Console, checks: Sequence[Check], *, all_of_them: bool = True) -> None:
@@ -221,37 +221,28 @@ def progress_view(progress: Sequence[EntityProgress]) -> Group:
     return Group(table, *waits, *references)
 
 
-def journal_table(entries: Sequence[JournalEntry]) -> Table:
-    """The journal, newest last."""
-    table = Table(box=None, pad_edge=False)
-    for name in (
-        "at",
-        "by",
-        "entity",
-        "stage",
-        "action",
-        "outcome",
-        "time",
-        "lock wait",
-        "lock held",
-        "rows",
-    ):
-        table.add_column(name, overflow="fold")
-    for entry in entries:
-        table.add_row(
-            f"{entry.at:%Y-%m-%d %H:%M:%S}",
-            f"{entry.role} ({entry.actor})",
-            entry.entity or "",
-            entry.stage or "",
-            entry.action
-            + (f": {entry.detail['reason']}" if entry.detail and "reason" in entry.detail else ""),
-            entry.outcome,
-            "" if entry.seconds is None else _seconds(entry.seconds),
-            _ms(entry.lock_wait_seconds),
-            _ms(entry.lock_held_seconds),
-            _number(entry.rows),
-        )
-    return table
+def journal_line(entry: JournalEntry) -> str:
+    """One entry of the journal on one line, whatever is in it."""
+    reason = f": {entry.detail['reason']}" if entry.detail and "reason" in entry.detail else ""
+    parts = [f"{entry.at:%Y-%m-%d %H:%M:%S}", f"{entry.role} ({entry.actor})"]
+    parts += [part for part in (entry.entity, entry.stage) if part]
+    parts += [f"{entry.action}{reason}", entry.outcome]
+    if entry.seconds is not None:
+        parts.append(_seconds(entry.seconds))
+    if entry.lock_wait_seconds is not None:
+        parts.append(f"waited {_ms(entry.lock_wait_seconds)} for the lock")
+    if entry.lock_held_seconds is not None:
+        parts.append(f"held it {_ms(entry.lock_held_seconds)}")
+    if entry.rows is not None:
+        parts.append(f"{entry.rows:,} rows")
+    # Some of it is what somebody typed: nothing in it may speak to the terminal.
+    return "".join(c if c.isprintable() else "\ufffd" for c in "  ".join(parts))
+
+
+def _subject(finding: Finding) -> str:
+    """Who a finding is about, unless it begins with that."""
+    told = not finding.entity or finding.message.startswith(finding.entity)
+    return "" if told else f"{finding.entity}: "
 
 
 def _print_sql(console: Console, steps: Sequence[Step]) -> None:

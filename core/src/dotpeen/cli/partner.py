@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
+from dotpeen.cli.partner_output import document, print_partner, print_partners, written
 from dotpeen.cli.times import parse_duration
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import ConfigurationError
 from dotpeen.migration.journal import actor
 from dotpeen.partners import RateLimit, Scope, store
-from dotpeen.partners.partner import Issued, Partner, Token
+from dotpeen.partners.partner import Issued, Partner
 from dotpeen.partners.scopes import EVERY_ENTITY, check_entities, parse_scopes
 
 app = typer.Typer(
@@ -69,6 +68,7 @@ def add(
     with shared.connect("partner") as connection:
         issued = store.add(connection, name, scopes, by=actor(), limit=limit, expires_in=lifetime)
     _print_issued(shared, issued, f"Added {issued.partner.name}.", as_json=as_json)
+    _warn(shared, issued.partner)
 
 
 @app.command("list")
@@ -83,25 +83,16 @@ def list_command(context: typer.Context, *, as_json: JsonOption = False) -> None
     with shared.connect("partner") as connection:
         partners = store.list_all(connection)
     if as_json:
-        shared.print_json({"partners": [_document(partner) for partner in partners]})
+        shared.print_json({"partners": [document(partner) for partner in partners]})
         return
     if not partners:
         shared.err.print(
             "There is no partner yet. Add one with: dotpeen partner add NAME --scope 'Part:read'"
         )
         return
-    table = Table("name", "status", "scopes", "rate limit", "tokens", "last used", box=None, pad_edge=False)
+    print_partners(shared.out, partners)
     for partner in partners:
-        used = [token.last_used_at for token in partner.tokens if token.last_used_at]
-        table.add_row(
-            escape(partner.name),
-            partner.status,
-            escape(", ".join(partner.scopes)),
-            str(partner.limit or "default"),
-            str(sum(token.status == "valid" for token in partner.tokens)),
-            f"{max(used):%Y-%m-%d %H:%M}" if used else "",
-        )
-    shared.out.print(table)
+        _warn(shared, partner)
 
 
 @app.command()
@@ -116,9 +107,10 @@ def show(context: typer.Context, name: NameArgument, *, as_json: JsonOption = Fa
     with shared.connect("partner") as connection:
         partner = store.find(connection, name)
     if as_json:
-        shared.print_json(_document(partner))
+        shared.print_json(document(partner))
     else:
-        _print_partner(shared, partner)
+        print_partner(shared.out, partner)
+    _warn(shared, partner)
 
 
 @app.command()
@@ -156,9 +148,10 @@ def change(
         upgrade(shared.url)
         partner = store.change(connection, name, by=actor(), scopes=scopes, limit=limit)
     if as_json:
-        shared.print_json(_document(partner))
+        shared.print_json(document(partner))
     else:
-        _print_partner(shared, partner)
+        print_partner(shared.out, partner)
+    _warn(shared, partner)
 
 
 @app.command()
@@ -231,12 +224,19 @@ def revoke(
     with shared.connect("partner") as connection:
         partner = store.find(connection, name)
         what = f"token {token} of {partner.name}" if token else f"{partner.name} and all its tokens"
-        if shared.err.is_terminal:
+        before = next((one for one in partner.tokens if one.id == token), None) if token else partner
+        already = before is not None and before.revoked_at is not None
+        if shared.err.is_terminal and not already:
             shared.confirm(f"Revoke {what}? It can't be taken back.", yes=yes)
         upgrade(shared.url)
         partner = store.revoke(connection, name, by=actor(), token=token)
     if as_json:
-        shared.print_json(_document(partner))
+        shared.print_json(document(partner))
+    elif before is not None and already:
+        was = f"{what} {'was' if token else 'were'} revoked already, {written(before.revoked_at, before.revoked_by)}."
+        shared.err.print(
+            was[0].upper() + was[1:] if token else was, markup=False, highlight=False, soft_wrap=True
+        )
     else:
         shared.err.print(f"Revoked {what}.", markup=False, highlight=False, soft_wrap=True)
 
@@ -248,12 +248,33 @@ def _scopes(shared: Context, texts: list[str]) -> frozenset[Scope]:
     return scopes
 
 
+def _warn(shared: Context, partner: Partner) -> None:
+    """Say which scopes allow nothing, because the registry lets no partner change anything there."""
+    try:
+        entities = shared.registry.entities
+    except ConfigurationError:
+        return  # partners are looked after without a registry, too
+    for scope in map(Scope.parse, partner.scopes) if partner.revoked_at is None else ():
+        named = [scope.entity] if scope.entity != EVERY_ENTITY else list(entities)
+        registered = [entities[name] for name in named if name in entities]
+        if scope.verb == "write" and registered and not any(entity.writable for entity in registered):
+            where = f"[entities.{scope.entity}]" if scope.entity != EVERY_ENTITY else "no entity"
+            lacks = "has no" if scope.entity != EVERY_ENTITY else "has a"
+            shared.err.print(
+                f"{partner.name}: {scope} allows nothing yet: {where} of {shared.registry.file} {lacks} `writable`.",
+                style="yellow",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
 def _print_issued(shared: Context, issued: Issued, done: str, *, as_json: bool) -> None:
     token = issued.token
     if as_json:
         shared.print_json(
             {
-                "partner": _document(issued.partner),
+                "partner": document(issued.partner),
                 "token": token.text,
                 "client_id": token.id,
                 "client_secret": token.secret,
@@ -268,57 +289,3 @@ def _print_issued(shared: Context, issued: Issued, done: str, *, as_json: bool) 
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _print_partner(shared: Context, partner: Partner) -> None:
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    facts.add_row("name", escape(partner.name))
-    facts.add_row("status", partner.status)
-    facts.add_row("scopes", escape(", ".join(partner.scopes)))
-    facts.add_row("rate limit", str(partner.limit or "default"))
-    facts.add_row("added", _by(partner.created_at, partner.created_by))
-    if partner.revoked_at:
-        facts.add_row("revoked", _by(partner.revoked_at, partner.revoked_by))
-    shared.out.print(facts)
-    table = Table("token", "status", "made", "expires", "last used", box=None, pad_edge=False)
-    for token in partner.tokens:
-        table.add_row(
-            token.id,
-            f"revoked {_by(token.revoked_at, token.revoked_by)}" if token.revoked_at else token.status,
-            _by(token.created_at, token.created_by),
-            f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "never",
-            f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "",
-        )
-    shared.out.print()
-    shared.out.print(table)
-
-
-def _by(at: Any, by: str | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M} by {escape(by or 'unknown')}"
-
-
-def _document(partner: Partner) -> dict[str, Any]:
-    return {
-        "name": partner.name,
-        "status": partner.status,
-        "scopes": partner.scopes,
-        "rate_limit": None if partner.limit is None else str(partner.limit),
-        "created_at": partner.created_at,
-        "created_by": partner.created_by,
-        "revoked_at": partner.revoked_at,
-        "revoked_by": partner.revoked_by,
-        "tokens": [_token_document(token) for token in partner.tokens],
-    }
-
-
-def _token_document(token: Token) -> dict[str, Any]:
-    return {
-        "id": token.id,
-        "status": token.status,
-        "created_at": token.created_at,
-        "created_by": token.created_by,
-        "expires_at": token.expires_at,
-        "revoked_at": token.revoked_at,
-        "revoked_by": token.revoked_by,
-        "last_used_at": token.last_used_at,
-    }

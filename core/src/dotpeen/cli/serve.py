@@ -72,7 +72,7 @@ def serve(
     if workers > 1 and not hasattr(os, "fork"):
         raise ConfigurationError("several workers need a system that forks", hint="start one, or use Linux")
     if registry.api.internal_token is not None:
-        _check_token(secret(registry.api.internal_token))
+        _check_token(secret(registry.api.internal_token, key="[api] internal_token"))
     try:
         service, found = _prepare(shared, registry, workers)
 

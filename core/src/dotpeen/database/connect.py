@@ -58,7 +58,9 @@ def resolve_url(
     The embedded server is started when it is the one meant; its data are under `data_dir`
     (default `.dotpeen/postgres` in the working directory).
     """
-    url = option or os.environ.get("DOTPEEN_DATABASE_URL") or (secret(registry_url) if registry_url else None)
+    url = option or os.environ.get("DOTPEEN_DATABASE_URL")
+    if not url and registry_url:
+        url = secret(registry_url, key="[database] url")
     if url:
         return _checked(url)
     return embedded.start(data_dir or embedded.default_data_dir())

@@ -31,7 +31,9 @@ def export_documents(url: str, plugins: Plugins, folder: Path) -> list[Path]:
     written: list[Path] = []
     with reading_session(url) as connection:
         row = connection.execute(_SHOWN).fetchone()
-        for name in FORMATS if row is not None else ():
+        if row is None:
+            return []
+        for name in FORMATS:
             if name not in found:
                 continue
             plugin, exporter = found[name]

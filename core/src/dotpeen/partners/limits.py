@@ -165,7 +165,8 @@ class RateLimiter:
 
     async def _exchange(self, pool: Pool, sending: list[tuple[int, _Window]]) -> dict[tuple[int, int], int]:
         tidy = time.monotonic() - self._tidied > _TIDY_SECONDS
-        if not sending and not tidy:
+        # After an outage the database is asked even with nothing to tell: it alone knows that it is back.
+        if not sending and not tidy and not self._down:
             return {}
         used = {
             "partner": [partner for partner, _ in sending],

@@ -146,7 +146,6 @@ class AsyncRecords:
             await self._pool.close()
 
     async def __aenter__(self) -> Self:
-        await self._open()
         return self
 
     async def __aexit__(

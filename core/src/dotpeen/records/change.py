@@ -231,8 +231,8 @@ def _settable(
     if audience == "external":
         hidden = isinstance(member, Field) and any(member in one.columns for one in shape.links.values())
         if member is None or hidden or not member.writable:
-            known = ", ".join(_writable(shape)) or "no such fields"
-            raise InvalidValueError(name, f"can't be changed; there are {known}")
+            known = ", ".join(_writable(shape)) or "nothing"
+            raise InvalidValueError(name, f"can't be changed; writable: {known}")
         return member
     if member is None:
         raise InvalidValueError(name, f"{shape.entity.name} has no such field")

@@ -146,7 +146,10 @@ def _filters(shape: Shape, audience: Audience, given: Sequence[tuple[str, str]])
         name, operator = parameter, "eq"
         if name not in members and "." in parameter:
             name, operator = parameter.rsplit(".", 1)
-        if name not in members or operator not in _OPERATORS:
+        if name in members and operator not in _OPERATORS:
+            suffixes = ", ".join(f".{one}" for one in _OPERATORS if one != "eq")
+            raise InvalidQueryError(parameter, f"no comparison {operator!r}: {name} alone, or with {suffixes}")
+        if name not in members:
             known = ", ".join(members) or "no field"
             raise InvalidQueryError(parameter, f"lists of {shape.entity.name} can be narrowed by {known}")
         member = members[name]

@@ -185,16 +185,17 @@ class PluginSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
-def secret(value: str) -> str:
+def secret(value: str, *, key: str) -> str:
     """Resolve `env:NAME` to the value of the environment variable NAME; other texts are returned as they are.
 
-    Raises `ConfigurationError` when the variable is not set.
+    `key` is where the text stands in the registry. Raises `ConfigurationError` when the variable is not set.
     """
     if not value.startswith("env:"):
         return value
     name = value.removeprefix("env:")
     if name not in os.environ:
         raise ConfigurationError(
-            f"the registry takes a value from the environment variable {name}, which is not set"
+            f"{key} of the registry comes from the environment variable {name}, which is not set",
+            hint=f"export {name}=…",
         )
     return os.environ[name]

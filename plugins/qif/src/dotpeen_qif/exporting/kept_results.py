@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -117,7 +118,7 @@ class KeptResultsWriter(ResultsWriter):
         elif said.value is not None:
             written = f"{opened}{text.number(_converted(said, one.unit))}</Value>"
         own = {n: v for n, v in texts.items() if not n.endswith("persistentUuid")}
-        at = said.at.isoformat() if said.at is not None else _moment(parts[8])
+        at = _moment(parts[8]) if said.at is None else _said_moment(said.at)
         whole: str = template % (
             self._id,
             attributes({"QIFMeasurementResult.persistentUuid": said.uuid}, own),
@@ -140,3 +141,10 @@ def _converted(said: Measurement, unit: Unit | None) -> Decimal:
 
 def _moment(at: str) -> str | None:
     return f"{at.rstrip('0').rstrip('.')}Z" if at else None
+
+
+def _said_moment(at: datetime) -> str | None:
+    """As a document had it: in UTC, or without a zone."""
+    if at.tzinfo is None:
+        return at.isoformat()
+    return _moment(at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds"))

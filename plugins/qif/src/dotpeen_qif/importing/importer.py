@@ -174,7 +174,9 @@ def valid(files: Sequence[File], settings: Settings) -> tuple[list[File], list[D
     good: list[File] = []
     errors: list[DotpeenError] = []
     for file in files:
-        report = validate(file.path, schema_dir=settings.schema_dir, measurements=False)
+        report = validate(
+            file.path, schema_dir=settings.schema_dir, measurements=False, document=file.document
+        )
         if report.ok:
             good.append(file)
             continue

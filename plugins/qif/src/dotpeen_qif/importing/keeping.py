@@ -48,14 +48,18 @@ def _documents(connection: Connection) -> None:
 
 def _mentions(connection: Connection, target: Target) -> None:
     connection.execute(
+        # EXCEPT is hashed, whatever the planner knows of the tables.
         sql.SQL(
             "INSERT INTO dotpeen_qif.mention (uuid, document, role, entity, local_id)"
-            " SELECT DISTINCT s.uuid, d.qpid, {role}, {entity}, pg_catalog.split_part(s.ref, ':', 2)"
+            " SELECT s.uuid, d.qpid, {role}, {entity}, pg_catalog.split_part(s.ref, ':', 2)"
             " FROM {staged} AS s JOIN pg_temp.qif_document AS d ON d.file = s.file WHERE {good}"
-            " AND NOT EXISTS (SELECT FROM dotpeen_qif.mention AS m WHERE m.document = d.qpid AND m.role = {role}"
-            " AND m.local_id = pg_catalog.split_part(s.ref, ':', 2) AND m.uuid = s.uuid)"
+            " EXCEPT SELECT m.uuid, m.document, m.role, {entity}, m.local_id FROM dotpeen_qif.mention AS m"
+            " WHERE m.role = {role} AND m.document IN (SELECT d.qpid FROM pg_temp.qif_document AS d)"
         ).format(
-            role=sql.Literal(target.role), entity=sql.Literal(target.entity), staged=target.staged, good=_GOOD
+            role=sql.Literal(target.role),
+            entity=sql.Literal(target.entity),
+            staged=target.staged,
+            good=_GOOD,
         )
     )
 
@@ -74,7 +78,8 @@ def _said(connection: Connection, target: Target) -> None:
         sql.SQL(
             "INSERT INTO dotpeen_qif.kept (uuid, entity, said, held)"
             " SELECT s.uuid, {role}, s.said, {held} FROM {staged} AS s"
-            " JOIN pg_temp.qif_document AS d ON d.file = s.file JOIN {rows} ON {same} WHERE {good} AND s.lead = s.n AND s.said IS NOT NULL AND {ours}"
+            " JOIN pg_temp.qif_document AS d ON d.file = s.file JOIN {rows} ON {same}"
+            " WHERE {good} AND s.lead = s.n AND s.said IS NOT NULL AND {ours}"
             " AND NOT EXISTS (SELECT FROM dotpeen_qif.kept AS k"
             " WHERE k.uuid = s.uuid AND k.said::text = s.said::text AND k.held = {held})"
             " ON CONFLICT (uuid) DO UPDATE SET said = excluded.said, held = excluded.held"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Final, Literal
 from uuid import uuid4
@@ -18,6 +17,8 @@ _FAIR: Final = bytes(range(252, 256))
 _TABLE: Final = bytes(_DIGITS[byte % 36] for byte in range(256))
 _STAMP: Final = 9
 """Characters of a CUID that tell the time: `c` and eight digits."""
+_STAMPED: Final = 64
+"""Keys with one time: they are asked for within a few milliseconds."""
 
 
 def new_keys(form: KeyForm | None) -> Callable[[], str]:
@@ -32,14 +33,11 @@ def new_keys(form: KeyForm | None) -> Callable[[], str]:
 
 def _cuid() -> Iterator[str]:
     while True:
-        # The time moves on with the keys: those of one block were asked for within a fraction of a second.
-        stamp = new_cuid()[:_STAMP]
-        until = time.monotonic() + 0.001
         digits = _random()
-        for start in range(0, len(digits) - 16, 16):
-            yield stamp + digits[start : start + 16]
-            if time.monotonic() > until:
-                stamp, until = new_cuid()[:_STAMP], time.monotonic() + 0.001
+        for block in range(0, len(digits) - 16 * _STAMPED, 16 * _STAMPED):
+            stamp = new_cuid()[:_STAMP]
+            for start in range(block, block + 16 * _STAMPED, 16):
+                yield stamp + digits[start : start + 16]
 
 
 def _cuid2() -> Iterator[str]:

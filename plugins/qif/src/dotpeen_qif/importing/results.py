@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha1
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid5
 
@@ -18,11 +19,13 @@ from dotpeen_qif.exporting.results import results_uuid
 from dotpeen_qif.importing import units
 from dotpeen_qif.importing.copying import BATCH, NULL, Rows, flag, number, text
 from dotpeen_qif.importing.targets import Role
-from dotpeen_qif.model import Measurement, Results
+from dotpeen_qif.model import Measurement, Results, Unit
 
 if TYPE_CHECKING:
     from dotpeen_qif.importing.staging import Source
 
+_USUAL: Final = 2
+"""Attributes of a measurement that the MES has columns for: its UUID and its operator."""
 OWN: Final = "persistentUuid"
 """How the attribute ends that has a record's UUID."""
 _RESULT: Final = (
@@ -188,9 +191,11 @@ def derived(space: bytes, name: str) -> str:
 
 def plain(value: Decimal) -> bool:
     """Tell whether a column of double precision says a number digit for digit."""
-    written = str(value)
-    shortest = repr(float(value))
-    return shortest == written or (shortest.endswith(".0") and shortest[:-2] == written)
+    written, shortest = str(value), repr(float(value))
+    if shortest == written or (shortest.endswith(".0") and shortest[:-2] == written):
+        return True
+    # One of them has an exponent, or digits that the other hasn't.
+    return isfinite(float(value)) and f"{Decimal(shortest):f}" == f"{value:f}"
 
 
 def moment(at: datetime | None) -> str:
@@ -200,11 +205,16 @@ def moment(at: datetime | None) -> str:
     return (at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)).isoformat()
 
 
-def _called(context: _Context, one: Measurement) -> str:
-    """What is measured, by a name that is the same in every document that repeats these results."""
+def _known(context: _Context, one: Measurement) -> tuple[str, str, Unit | None] | None:
+    """Kind, UUID and unit of what is measured, where one of the files has it."""
     item = one.characteristic
     source = context.source if item.document is None else context.documents.get(item.document)
-    known = None if source is None else source.characteristics.get(item.key)
+    return None if source is None else source.characteristics.get(item.key)
+
+
+def _called(context: _Context, one: Measurement) -> str:
+    """What is measured, by a name that is the same in every document that repeats these results."""
+    item, known = one.characteristic, _known(context, one)
     return known[1] if known is not None else f"{item.document or context.source.document.qpid}:{item.key}"
 
 
@@ -245,13 +255,15 @@ def _measured(context: _Context, one: Measurement, operator: str | None) -> str:
 
 def _unusual(context: _Context, one: Measurement) -> bool:
     """Tell whether the columns of the MES don't say all that the document does."""
-    known = context.source.characteristics.get(one.characteristic.key)
+    known = _known(context, one)
+    kind, _, unit = known if known is not None else (one.kind, "", None)
     return (
         one.value is None
         or not plain(one.value)
-        or one.unit is not None
+        or (one.unit is not None and one.unit != unit)
         or one.text is not None
-        or any(not name.endswith(OWN) and name != "operator" for name in one.attributes)
         or one.status is None
-        or (one.characteristic.document is None and known is not None and known[0] != one.kind)
+        or kind != one.kind
+        or len(one.attributes) > _USUAL
+        or any(not name.endswith(OWN) and name != "operator" for name in one.attributes)
     )

@@ -21,7 +21,7 @@ from dotpeen_qif.importing.copying import NULL, Rows, flag, number, text
 from dotpeen_qif.importing.keys import new_keys
 from dotpeen_qif.importing.results import Set, Sets
 from dotpeen_qif.importing.targets import Role, Targets
-from dotpeen_qif.model import Actual, Characteristic, Document, Plan, Product, Results
+from dotpeen_qif.model import Actual, Characteristic, Document, Plan, Product, Results, Unit
 from dotpeen_qif.settings import Settings
 
 _HEAD: Final = ("n", "file", "line", "ref", "label", "given", "stated", "key", "said")
@@ -53,8 +53,8 @@ class Source:
     document: Document
     main_part: str | None = None
     """Reference of the part that it is about where nothing else is said."""
-    characteristics: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Kind and UUID of each characteristic by its key."""
+    characteristics: dict[str, tuple[str, str, Unit | None]] = field(default_factory=dict)
+    """Kind, UUID and unit of each characteristic by its key."""
 
 
 class Staging:
@@ -222,7 +222,7 @@ class Staging:
             name = one.designator or one.name or ""
             twins[name] += 1
             given = str(uuid5(UUID(plan), f"characteristic:{name}:{twins[name]}"))
-        source.characteristics[one.key] = (one.kind, given)
+        source.characteristics[one.key] = (one.kind, given, one.unit)
         head = self._head("characteristic", source, one.line, one.key, label, given)
         unit = self._unit(source.document, one)
         nominal, upper, lower, filled = bounds(one, limits=self._limits)

@@ -10,7 +10,10 @@ from psycopg import sql
 from dotpeen_qif.importing.choices import Choices
 from dotpeen_qif.importing.targets import AND, Role, Target, Targets, typed
 
-_NAME: Final = "coalesce(s.said ->> 'name', s.said -> 'attributes' ->> 'name', CASE WHEN s.state = 'new' THEN s.name END)"
+_NAME: Final = (
+    "coalesce(s.said ->> 'name', s.said -> 'attributes' ->> 'name',"
+    " CASE WHEN s.state = 'new' THEN s.name END)"
+)
 """A record that the file has no name for keeps the one it has."""
 _STAGED: Final[Mapping[Role, Mapping[str, str]]] = {
     "part": {name: f"s.{name}" for name in ("number", "name", "revision", "description")},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dotpeen_qif.limits import DEFAULT_LIMITS, Limits, QifDocumentError, QifFileError
+from dotpeen_qif.model import Document
 from dotpeen_qif.validate.meaning import check_meaning
 from dotpeen_qif.validate.report import Check, Finding, Report, Severity
 from dotpeen_qif.validate.schema import check_schema, load_schema
@@ -19,11 +20,13 @@ def validate(
     schema_dir: Path | None = None,
     limits: Limits = DEFAULT_LIMITS,
     measurements: bool = True,
+    document: Document | None = None,
 ) -> Report:
     """Return all that is wrong with a document.
 
     Without `schema_dir` it isn't checked against the schemas, only for what they can't say. `measurements` False
-    leaves out the comparison of every stated status with the tolerance. Memory does not grow with the file.
+    leaves out the comparison of every stated status with the tolerance. `document` is what the file says, where it was
+    read already: without it the file is read for that. Memory does not grow with the file.
 
     Raises `QifFileError` when there is no file that could be read, and `ConfigurationError` when `schema_dir` has
     no schemas. That a file isn't XML is a finding like others.
@@ -39,7 +42,7 @@ def validate(
             check_schema(path, schema_dir, report, limits)
         if report.ok:
             check = "value"
-            check_meaning(path, report, limits, measurements=measurements)
+            check_meaning(path, report, limits, measurements=measurements, document=document)
     except QifFileError:
         raise
     except QifDocumentError as error:

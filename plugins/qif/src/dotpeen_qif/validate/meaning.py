@@ -12,9 +12,15 @@ from dotpeen_qif.validate.report import Report
 from dotpeen_qif.verdict import limits_of, verdict
 
 
-def check_meaning(file: Path, report: Report, limits: Limits, *, measurements: bool) -> None:
-    """Report contradictions. Raises `QifDocumentError` for a value that can't be understood."""
-    document = read_document(file, limits=limits)
+def check_meaning(
+    file: Path, report: Report, limits: Limits, *, measurements: bool, document: Document | None = None
+) -> None:
+    """Report contradictions. Raises `QifDocumentError` for a value that can't be understood.
+
+    `document` is what the file says, where it was read already.
+    """
+    if document is None:
+        document = read_document(file, limits=limits)
     _check_external(document, report)
     characteristics: dict[str, Characteristic] = {}
     for plan in document.plans:
