@@ -343,7 +343,8 @@ class TestClientCredentials:
             ]
             assert statuses == [200, 200, 200, 429]
             guesses = [
-                self.token(own, ("nobody", str(number)), grant_type="client_credentials") for number in range(4)
+                self.token(own, ("nobody", str(number)), grant_type="client_credentials")
+                for number in range(4)
             ]
             assert [answer.status_code for answer in guesses] == [401, 401, 429, 429]
             assert self.token(own, other, grant_type="client_credentials").status_code == 200

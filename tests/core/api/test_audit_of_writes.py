@@ -84,7 +84,9 @@ def test_an_entry_that_the_trail_refuses_takes_the_change_back(hasty: Api) -> No
     uuid = part(hasty, 2)
     with connect(hasty.database, purpose="test") as connection:
         before = description(connection, uuid)
-        connection.execute("ALTER TABLE dotpeen.audit ADD CONSTRAINT broken CHECK (method <> 'PATCH') NOT VALID")
+        connection.execute(
+            "ALTER TABLE dotpeen.audit ADD CONSTRAINT broken CHECK (method <> 'PATCH') NOT VALID"
+        )
         try:
             assert describe(hasty, uuid, "never recorded").status_code >= 500
         finally:
@@ -96,9 +98,7 @@ def test_an_entry_that_the_trail_refuses_takes_the_change_back(hasty: Api) -> No
 
 def test_a_change_that_the_database_refuses_is_recorded_as_that(hasty: Api) -> None:
     uuid = part(hasty, 3)
-    answer = hasty.client.patch(
-        f"{hasty.url}{PARTS}/{uuid}", json={"status": None}, headers=hasty.partner
-    )
+    answer = hasty.client.patch(f"{hasty.url}{PARTS}/{uuid}", json={"status": None}, headers=hasty.partner)
     assert answer.status_code == 422
     with connect(hasty.database, purpose="test") as connection:
         newest = next(iter(query(connection, AuditFilter(), limit=1)))
@@ -123,7 +123,9 @@ def test_one_locked_table_leaves_the_others_theirs(hasty: Api) -> None:
         others = [
             hasty.get(f"{EXTERNAL}/material-lots?fields=lotNumber&limit=1").status_code for _ in range(10)
         ]
-        others += [hasty.get(f"{EXTERNAL}/material-lots/{lot}?fields=lotNumber").status_code for _ in range(10)]
+        others += [
+            hasty.get(f"{EXTERNAL}/material-lots/{lot}?fields=lotNumber").status_code for _ in range(10)
+        ]
         with connect(hasty.database, purpose="test") as connection:
             (sessions,) = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dotpeen serve'"

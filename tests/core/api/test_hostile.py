@@ -29,7 +29,14 @@ pytestmark = pytest.mark.slow
 
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
 PARTS = f"{EXTERNAL}/parts"
-COLUMNS = {"facts": "jsonb", "exact": "numeric", "rough": "float8", "tag": "text", "sheet": "xml", "erpId": "text"}
+COLUMNS = {
+    "facts": "jsonb",
+    "exact": "numeric",
+    "rough": "float8",
+    "tag": "text",
+    "sheet": "xml",
+    "erpId": "text",
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +100,9 @@ class TestBodies:
 
     def test_numbers_keep_all_their_digits(self, lab: Api) -> None:
         uuid = part(lab, 1)["persistentUuid"]
-        body = '{"exact": 25.3999999999999999999999, "facts": {"deviation": [-0.000000000000000000017, 1.10]}}'
+        body = (
+            '{"exact": 25.3999999999999999999999, "facts": {"deviation": [-0.000000000000000000017, 1.10]}}'
+        )
         answer = patch(lab, f"{PARTS}/{uuid}", body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["data"]["exact"] == "25.3999999999999999999999"

@@ -31,8 +31,9 @@ def test_the_registry_takes_its_url_from_the_environment(monkeypatch: pytest.Mon
     with pytest.raises(
         ConfigurationError,
         match=r"\[database\] url of the registry comes from the environment variable NO_SUCH, which is not set",
-    ):
+    ) as caught:
         resolve_url(registry_url="env:NO_SUCH")
+    assert caught.value.hint == "export NO_SUCH=…"
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from importlib.resources import as_file, files
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from alembic import command
 from alembic.config import Config
+from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
@@ -74,6 +76,29 @@ def test_a_database_of_the_first_release_becomes_what_a_fresh_one_is(database: s
         server.drop(old)
 
 
+def test_who_may_write_or_read_the_trail_may_go_on_to(database: str) -> None:
+    upgrade_to(database, "0003")
+    writer, reader = (f"{name}_{uuid4().hex[:12]}" for name in ("writer", "reader"))
+    with psycopg.connect(database, autocommit=True) as connection:
+        try:
+            for role, rights in ((writer, "SELECT, INSERT"), (reader, "SELECT")):
+                connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+                connection.execute(
+                    sql.SQL("GRANT {} ON dotpeen.audit TO {}").format(sql.SQL(rights), sql.Identifier(role))
+                )
+            upgrade(database)
+            rights = connection.execute(
+                "SELECT grantee::regrole::text, string_agg(privilege_type, ' ' ORDER BY privilege_type)"
+                "  FROM pg_class, aclexplode(relacl) WHERE oid = 'dotpeen.audit_given'::regclass"
+                "   AND grantee <> relowner GROUP BY grantee ORDER BY 1"
+            ).fetchall()
+        finally:
+            for role in (writer, reader):
+                connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+                connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    assert rights == [(reader, "SELECT"), (writer, "INSERT SELECT")]
+
+
 def test_many_who_upgrade_at_once_make_it_once(database: str) -> None:
     upgrade_to(database, "0001")
     failures: list[BaseException] = []
@@ -99,7 +124,7 @@ def test_every_table_of_the_interface_says_what_it_is_and_is_closed_to_others(da
         connection.execute("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC")
         connection.execute("ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO PUBLIC")
     upgrade(database)
-    tables = ["api_state", "audit", "partner", "partner_token", "rate_window"]
+    tables = ["api_state", "audit", "audit_given", "partner", "partner_token", "rate_window"]
     with psycopg.connect(database) as connection:
         found = connection.execute(
             "SELECT relname, obj_description(oid, 'pg_class') IS NOT NULL, EXISTS (SELECT FROM aclexplode(relacl)"

@@ -11,9 +11,8 @@ from rich.console import Console
 
 from dotpeen.cli.context import Context
 from dotpeen.cli.migrate_output import journal_line, print_plan
-from dotpeen.conformance import Finding
 from dotpeen.migration.journal import JournalEntry
-from dotpeen.migration.model import Lock, Plan, Stage, Step
+from dotpeen.migration.model import Finding, Lock, Plan, Stage, Step
 from dotpeen.registry import TableName
 
 STEP = Step("Part", Stage.EXPAND, "add column", TableName("public", "Part"), lock=Lock.ACCESS_EXCLUSIVE)

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dotpeen.partners import AuditEntry, AuditLog, trail
+from dotpeen.partners import AuditEntry, AuditLog, Refusals, trail
 from dotpeen.partners.audit import audit_id
 from dotpeen.partners.trail import AuditFilter
 
@@ -57,11 +57,14 @@ def test_an_entry_is_kept_as_it_is(site: Site) -> None:
     )
     empty = AuditEntry(NOON, None, None, "GET", "/x", None, None, 0, 401, None, None, 0.5)
     write(site, written, empty)
-    first, second = trail.query(site.connection, AuditFilter())
-    assert (*(getattr(first, field) for field in AuditEntry._fields),) == (
-        *written._replace(uuid=UUID(UUID_1), changed=list(written.changed or ())),  # type: ignore[arg-type]
-    )
-    assert (*(getattr(second, field) for field in AuditEntry._fields),) == (*empty,)
+    kept = [
+        {name: getattr(record, name) for name in AuditEntry._fields}
+        for record in trail.query(site.connection, AuditFilter())
+    ]
+    assert kept == [
+        written._asdict() | {"uuid": UUID(UUID_1), "changed": list(written.changed or ()), "uuids": None},
+        empty._asdict() | {"uuids": None},
+    ]
 
 
 nasty = st.text(max_size=400) | st.sampled_from(
@@ -281,6 +284,69 @@ def test_entries_are_found_by_partner_entity_record_and_time(site: Site) -> None
     assert found(site, since=NOON - hour) == ["d", "c", "b"]
     assert found(site, until=NOON) == ["b", "a"]
     assert found(site, partner="acme", entity="Part", since=NOON - 3 * hour, until=NOON - hour) == ["a"]
+
+
+def test_each_record_of_a_page_is_found(site: Site) -> None:
+    several = tuple(str(UUID(int=number)) for number in range(1, 501))
+    write(
+        site,
+        entry("page", uuid=None, uuids=several, records=500),
+        entry("other page", uuid=None, uuids=several[:1], records=1),
+        entry("one", uuid=several[7], at=NOON + timedelta(minutes=1)),
+        entry("none", uuid=None),
+    )
+    assert found(site, uuid=several[7]) == ["one", "page"]
+    assert sorted(map(str, found(site, uuid=several[0]))) == ["other page", "page"]
+    assert found(site, uuid=str(UUID(int=501))) == []
+    kept = {record.request_id: record.uuids for record in trail.query(site.connection, AuditFilter())}
+    assert kept["page"] == [UUID(one) for one in several]
+    assert (kept["one"], kept["none"]) == (None, None)
+    assert trail.prune(site.connection, NOON + timedelta(seconds=1), by="ada") == 3
+    assert site.rows("SELECT count(*) FROM dotpeen.audit_given") == [(0,)]
+
+
+def test_refusals_of_a_kind_that_come_fast_are_one_entry(site: Site) -> None:
+    async def node() -> None:
+        async with site.pool() as pool:
+            log = AuditLog(pool)
+            refusals = Refusals(log)
+            await refusals.write(entry("first", status=429))
+            assert found(site) == ["first"]
+            for number in range(20):
+                await refusals.write(entry(f"r{number}", status=429))
+            await refusals.write(entry("other path", status=429, route="/x", method="POST", entity=None))
+            await refusals.write(entry("other kind", status=403))
+            await refusals.write(entry("other token", status=429, token_id="t2"))
+            await refusals.close()
+            await log.close()
+
+    asyncio.run(node())
+    kept = {record.request_id: record for record in trail.query(site.connection, AuditFilter())}
+    assert {name: record.requests for name, record in kept.items()} == {
+        "first": 1, "other path": 21, "other kind": 1, "other token": 1,
+    }  # fmt: skip
+    assert (kept["other path"].route, kept["other path"].method, kept["other path"].entity) == (
+        "*",
+        "*",
+        None,
+    )
+
+
+def test_an_entry_of_a_transaction_is_there_with_it(site: Site) -> None:
+    async def node() -> None:
+        async with site.pool() as pool, pool.connection() as connection:
+            log = AuditLog(pool)
+            async with connection.transaction() as taken_back:
+                await log.write_within(connection, entry("taken back"))
+                raise psycopg.Rollback(taken_back)
+            async with connection.transaction():
+                await log.write_within(connection, entry("kept", uuids=(UUID_1,), changed=("status",)))
+                cursor = await connection.execute("SHOW synchronous_commit")
+                assert await cursor.fetchone() == ("on",)
+
+    asyncio.run(node())
+    (kept,) = trail.query(site.connection, AuditFilter())
+    assert (kept.request_id, kept.changed, kept.uuids) == ("kept", ["status"], [UUID(UUID_1)])
 
 
 def test_time_and_record_are_found_over_an_index(site: Site) -> None:

@@ -283,6 +283,7 @@ def test_the_audit_trail_is_listed_newest_first(dotpeen: Command, site: Site) ->
         site,
         entry("r1", partner="Acme"),
         entry("r2", partner="Acme", at=NOON + timedelta(hours=1), method="PATCH", changed=("status",)),
+        entry("r0", partner="Acme", at=NOON - timedelta(hours=1), uuid=None, status=429, requests=37),
         entry(
             "\x1b[31mr3", partner=None, at=NOON + timedelta(hours=2), uuid=None, entity="WorkOrder", records=3
         ),
@@ -293,6 +294,7 @@ def test_the_audit_trail_is_listed_newest_first(dotpeen: Command, site: Site) ->
         "2026-01-31 14:00:00.000000  -  200  GET /api/v1/external/parts/{uuid}  3 records  1.2 ms  \ufffd[31mr3",
         f"2026-01-31 13:00:00.000000  Acme  200  PATCH {one} set status  1 record  1.2 ms  r2",
         f"2026-01-31 12:00:00.000000  Acme  200  GET {one}  1 record  1.2 ms  r1",
+        "2026-01-31 11:00:00.000000  Acme  429  GET /api/v1/external/parts/{uuid}  37 requests like this  1.2 ms  r0",
     ]
 
     def ids(*arguments: str) -> list[str]:
@@ -300,19 +302,19 @@ def test_the_audit_trail_is_listed_newest_first(dotpeen: Command, site: Site) ->
             record["request_id"][-2:] for record in dotpeen("audit", *arguments, "--json").json["entries"]
         ]
 
-    assert ids() == ["r3", "r2", "r1"]
-    assert ids("--partner", "ACME") == ["r2", "r1"]
+    assert ids() == ["r3", "r2", "r1", "r0"]
+    assert ids("--partner", "ACME") == ["r2", "r1", "r0"]
     assert ids("--entity", "WorkOrder") == ["r3"]
     assert ids("--uuid", f"urn:uuid:{UUID_1.upper()}") == ["r2", "r1"]
     assert ids("--since", "2026-01-31T14:00+01:00", "--until", "2026-01-31T14:00:00Z") == ["r2"]
     assert ids("--limit", "1") == ["r3"]
-    assert ids("--limit", "0") == ["r3", "r2", "r1"]
+    assert ids("--limit", "0") == ["r3", "r2", "r1", "r0"]
     assert ids("--since", "1h") == []
     assert (
         dotpeen("audit", "--limit", "2").stderr
         == "There are older ones: this is the newest 2. --limit 0 shows all.\n"
     )
-    assert dotpeen("audit", "--limit", "3").stderr == ""
+    assert dotpeen("audit", "--limit", "4").stderr == ""
     (newest,) = dotpeen("audit", "--limit", "1", "--json").json["entries"]
     assert (newest["at"], newest["records"], newest["changed"]) == ("2026-01-31T14:00:00Z", 3, None)
 

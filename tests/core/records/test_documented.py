@@ -34,8 +34,9 @@ def test_the_examples_run_one_after_the_other(
     names: dict[str, Any] = {}
     for example in examples:
         for scheme in ("postgresql:", "postgresql+psycopg:"):
-            example = example.replace(f"{scheme}//mes@db/mes", own_mes.url.replace("postgresql:", scheme))  # noqa: PLW2901
+            example = example.replace(f"{scheme}//mes@db/mes", own_mes.url.replace("postgresql:", scheme))
         exec(example, names)  # noqa: S102
+    names["engine"].dispose()
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith(f"{uuid} partNumber ")
     assert "no Part 'no such part'" in said

@@ -124,7 +124,9 @@ class _Endpoint:
     async def _issue(self, credentials: _Credentials | None, form: Mapping[str, str]) -> Response:
         scopes = form.get("scope", "").split() or None
         try:
-            issued = await self._runtime.directory.issue_access_token(*(credentials or ("", "")), scopes=scopes)
+            issued = await self._runtime.directory.issue_access_token(
+                *(credentials or ("", "")), scopes=scopes
+            )
         except AuthenticationError:
             raise _Refused("invalid_client", "the client was revoked, or has expired", status=401) from None
         except (ScopeError, PartnerError) as error:

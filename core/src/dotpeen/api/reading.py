@@ -218,7 +218,9 @@ class Reading:
         except (ValueError, RecursionError):
             # Another column has JSON that PostgreSQL holds and Python does not: a number of 5,000 digits.
             seen = [name for name in names if name in shape.members["external"]]
-            chosen = await self.wire.one(shape, row.uuid or "", fields=shape.chosen(seen, audience="external"))
+            chosen = await self.wire.one(
+                shape, row.uuid or "", fields=shape.chosen(seen, audience="external")
+            )
             return dict(json.loads(chosen.body)) if chosen is not None else {}
 
 

@@ -117,7 +117,8 @@ class Surface:
                 call.grant = grant
                 if route.shape is not None:
                     require(grant, route.shape.entity.name, route.verb)
-                call.record = self._recording(scope, route, grant, request_id, began)
+                if route.verb == "write":
+                    call.record = self._recording(scope, route, grant, request_id, began)
             else:
                 self._gate.application(headers, trusted=self._trusted)
             answer = await route.handler(call)
@@ -140,7 +141,6 @@ class Surface:
             await send_stream(send, receive, answer.stream, status=answer.status, headers=answer.headers)
             return
         await _send(send, answer, headers, head=scope["method"] == "HEAD")
-
 
     def _match(self, method: str, path: bytes) -> tuple[Route, tuple[str, ...]] | Problem | None:
         try:

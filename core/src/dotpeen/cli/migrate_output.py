@@ -15,7 +15,6 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 from rich.text import Text
 
-from dotpeen.conformance import Finding
 from dotpeen.migration import Check, Lock, Plan, Stage, Step
 from dotpeen.migration.events import (
     Event,
@@ -28,6 +27,7 @@ from dotpeen.migration.events import (
     Waiting,
 )
 from dotpeen.migration.journal import JournalEntry
+from dotpeen.migration.model import Finding
 from dotpeen.migration.status import EntityProgress
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "note": "dim"}

@@ -18,7 +18,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from dotpeen.database.connect import SESSION
 
-
 _LOOK_AFTER_CLIENT: Final = "SET client_connection_check_interval = 500"
 """Milliseconds: a session that was given up while it waits for a lock ends then, and does not add to the others."""
 

@@ -127,7 +127,9 @@ class AuditLog:
         try:
             await connection.execute(_ENTRIES.format(source="").encode(), _arrays([row]), prepare=True)
             if given is not None:
-                await connection.execute(_GIVEN.encode(), [f"{{{row[0]}}}", text_array([given])], prepare=True)
+                await connection.execute(
+                    _GIVEN.encode(), [f"{{{row[0]}}}", text_array([given])], prepare=True
+                )
         except psycopg.Error as error:
             _log.error("a change was not made, since the audit trail can't be written: %s", said(error))
             raise DatabaseUnreachableError("the audit trail can't be written") from None

@@ -83,7 +83,7 @@ def _sum(known: AuditEntry | None, entry: AuditEntry) -> AuditEntry:
         return entry
     return entry._replace(
         requests=known.requests + entry.requests,
-        route=entry.route if entry.route == known.route else "",
+        route=entry.route if entry.route == known.route else "*",
         method=entry.method if entry.method == known.method else "*",
         entity=entry.entity if entry.entity == known.entity else None,
     )

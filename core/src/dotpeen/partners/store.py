@@ -231,7 +231,8 @@ def _read(connection: Connection, key: str | None) -> list[Partner]:
     rows = connection.execute(
         # A partner is revoked with all its tokens.
         "SELECT t.partner_id, t.id, t.created_at, t.created_by, t.lifetime, t.expires_at,"
-        " coalesce(t.revoked_at, p.revoked_at), coalesce(t.revoked_by, p.revoked_by), t.last_used_at FROM dotpeen.partner_token AS t JOIN dotpeen.partner AS p ON p.id = t.partner_id"
+        " coalesce(t.revoked_at, p.revoked_at), coalesce(t.revoked_by, p.revoked_by), t.last_used_at"
+        " FROM dotpeen.partner_token AS t JOIN dotpeen.partner AS p ON p.id = t.partner_id"
         " WHERE t.kind = 'client' AND (%(key)s::text IS NULL OR p.name_key = %(key)s) ORDER BY t.created_at",
         {"key": key},
     )

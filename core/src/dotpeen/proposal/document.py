@@ -78,7 +78,9 @@ def _entity(entity: ProposedEntity) -> Iterator[str]:
     yield from _business_id(entity)
     yield from _uuid(entity)
     if entity.updated_at is not None:
-        why = _comment("never null and without a default: set to the time of every change made through Dotpeen")
+        why = _comment(
+            "never null and without a default: set to the time of every change made through Dotpeen"
+        )
         yield f"updated_at = {_text(entity.updated_at)}{why}"
     for remark in _remarks(entity):
         yield f"# {_cut(remark)}"

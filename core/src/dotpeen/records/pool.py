@@ -61,6 +61,6 @@ def session(pool: SyncPool) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
             found = stack.enter_context(pool.connection())
         except PoolTimeout:
             # The pool doesn't say what it waited for: one attempt of our own does.
-            connect(pool.conninfo, purpose="records").close()
+            connect(str(pool.conninfo), purpose="records").close()
             raise
         yield found

@@ -148,7 +148,9 @@ def _filters(shape: Shape, audience: Audience, given: Sequence[tuple[str, str]])
             name, operator = parameter.rsplit(".", 1)
         if name in members and operator not in _OPERATORS:
             suffixes = ", ".join(f".{one}" for one in _OPERATORS if one != "eq")
-            raise InvalidQueryError(parameter, f"no comparison {operator!r}: {name} alone, or with {suffixes}")
+            raise InvalidQueryError(
+                parameter, f"no comparison {operator!r}: {name} alone, or with {suffixes}"
+            )
         if name not in members:
             known = ", ".join(members) or "no field"
             raise InvalidQueryError(parameter, f"lists of {shape.entity.name} can be narrowed by {known}")

@@ -134,7 +134,8 @@ class WireRecords:
         """Change a record, by UUID for partners and by primary key for internal callers; None when there is none.
 
         `condition` sees the record as this audience does, and keeps the change from happening by returning False.
-        `within` is awaited with the changed record before the change is committed. Raises `InvalidValueError`, `RecordConflictError`, `RecordChangedError`.
+        `within` is awaited with the changed record before the change is committed. Raises `InvalidValueError`,
+        `RecordConflictError`, `RecordChangedError`.
         """
         question = change.update(shape, identifier, values, audience=audience, condition=condition)
         return await self._change(shape, question, audience=audience, within=within)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
 from importlib.resources import files
 from typing import Final
 from uuid import UUID, uuid5
@@ -21,6 +18,7 @@ from dotpeen_qif.importing.copying import NULL, Rows, flag, number, text
 from dotpeen_qif.importing.keys import new_keys
 from dotpeen_qif.importing.results import Set, Sets
 from dotpeen_qif.importing.targets import Role, Targets
+from dotpeen_qif.importing.words import bounds, integer, word_of, words_of, zoned
 from dotpeen_qif.model import Actual, Characteristic, Document, Plan, Product, Results, Unit
 from dotpeen_qif.settings import Settings
 
@@ -232,7 +230,7 @@ class Staging:
             *(*head[:6], flag(one.uuid is not None), head[7], text(json.dumps(store.said(one)))),
             plan_n,
             number(
-                one.number if one.number is not None else _integer(one.attributes.get("characteristicNumber"))
+                one.number if one.number is not None else integer(one.attributes.get("characteristicNumber"))
             ),
             text(one.name or one.designator or one.kind),
             text(one.attributes.get("characteristicType") or self._words.get(one.kind) or word_of(one.kind)),
@@ -302,58 +300,3 @@ class Staging:
             *(*head[:6], NO, head[7], text(json.dumps(store.said(Actual())))),
             *(text(given), NULL, NULL, text(source.main_part)),
         )
-
-
-def bounds(
-    one: Characteristic, *, limits: bool = False
-) -> tuple[Decimal | None, Decimal | None, Decimal | None, list[str]]:
-    """Return nominal, upper and lower tolerance as the MES has them, and which were filled in: the file has none.
-
-    The MES states tolerances as deviations from a nominal, or with `limits` as limits. A geometric tolerance deviates
-    from 0 by its zone at most.
-    """
-    filled: list[str] = []
-    nominal, tolerance = one.nominal, one.tolerance
-    upper = lower = None
-    if nominal is None and (one.attribute or (tolerance is not None and tolerance.zone is not None)):
-        nominal = Decimal(0)
-        filled.append("nominal")
-    if tolerance is not None and tolerance.zone is not None:
-        upper, lower = tolerance.zone, Decimal(0)
-    elif tolerance is not None:
-        upper, lower = tolerance.upper, tolerance.lower
-        if tolerance.limits:
-            if nominal is None:
-                # Limits alone: they deviate from 0 by what they are.
-                nominal = Decimal(0)
-                filled.append("nominal")
-            upper = None if upper is None else upper - nominal
-            lower = None if lower is None else lower - nominal
-    elif one.attribute:
-        upper = lower = Decimal(0)
-        filled += ["upper", "lower"]
-    if limits and nominal is not None:
-        upper = None if upper is None else nominal + upper
-        lower = None if lower is None else nominal + lower
-    return nominal, upper, lower, filled
-
-
-def _integer(value: str | None) -> int | None:
-    return int(value) if value is not None and re.fullmatch(r"-?[0-9]{1,18}", value, re.ASCII) else None
-
-
-def words_of(settings: Settings) -> dict[str, str]:
-    """Return the MES' own words for kinds of characteristics, where the settings have some."""
-    return {stem: word for word, stem in reversed(list(settings.kinds.items()))}
-
-
-def word_of(stem: str) -> str:
-    """Return what an MES calls a kind: `SURFACE_PROFILE`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", stem).upper()
-
-
-def zoned(moment: datetime | None) -> datetime | None:
-    """A moment in UTC; one without a zone is taken for UTC, as QIF leaves it open."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
