@@ -138,6 +138,7 @@ def test_a_plugin_that_cant_be_imported_costs_its_own_commands_only(
     install("crane", CRANE)
     install("hoist", "import no_such_module")
     (here / "registry.toml").write_text("[plugins.hoist]\n[plugins.crane]\n")
+    caplog.set_level("WARNING", logger="dotpeen.plugins")  # `dotpeen plugins` in this process turns it up
     assert "Lift and lower." in dotpeen("--help").stdout
     assert any("plugin hoist: can't be imported" in message for message in caplog.messages)
 
