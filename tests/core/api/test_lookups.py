@@ -307,3 +307,27 @@ def test_an_exhausted_pool_is_an_error_in_time(things: str) -> None:
         await pool.close()
 
     run(test())
+
+
+def test_questions_that_hang_do_not_hold_up_others(things: str) -> None:
+    """Somebody has locked one table; those who ask for records of another are answered."""
+
+    async def test() -> None:
+        hanging = sql.SQL(
+            "SELECT id::text, body FROM public.thing, pg_sleep(3) AS s(x) WHERE id = ANY(%s::uuid[])"
+        )
+        async with lookups(things, size=8) as found:
+            slow = Question(hanging.as_string(), uuid_array, lambda error: Broken(repr(error)))
+            stuck: list[Waiting] = []
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for number in range(1, 40):
+                stuck.append(Waiting(uuid(number)))
+                found.lookups.ask(slow, stuck[-1])
+                assert await found.find(uuid(number)) == body(number)
+            assert loop.time() - began < 2.5
+            assert await asyncio.gather(*(one.body for one in stuck)) == [
+                body(number) for number in range(1, 40)
+            ]
+
+    run(test())

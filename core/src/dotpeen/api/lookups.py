@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,9 +70,12 @@ class Lookups:
         self._timeout = timeout
         # A small pool has none to spare for waiting.
         self._most = max(1, min(LINES, pool.max_size // 3))
+        # A table that somebody locks must not hold up the others.
+        self._most_of_one = max(1, self._most - 1)
         self._idle_seconds = IDLE_SECONDS if pool.max_size > LINES else 0.0
         self._waiting: dict[Question, Group] = {}
         self._count = 0
+        self._asking: Counter[Question] = Counter()
         self._lines: list[Line] = []
         self._free: list[Line] = []
         self._opening = 0
@@ -84,6 +88,7 @@ class Lookups:
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
 
     def ask(self, question: Question, asker: Asker) -> None:
         """Let somebody wait for an answer, which comes later and exactly once."""
@@ -113,56 +118,74 @@ class Lookups:
 
     def _send(self) -> None:
         self._sending = False
-        while self._waiting and self._free:
-            self._ask(self._free.pop())
-        if not self._waiting:
+        while self._free and (question := self._next()) is not None:
+            self._ask(self._free.pop(), question)
+        if self._next() is None:
             return
         sessions = len(self._lines) + self._opening
-        if sessions == 0 or (
-            sessions < self._most
-            and not self._opening
-            and (self._count >= IMPATIENT or time.monotonic() - self._asked > STUCK_SECONDS)
-        ):
+        if sessions >= self._most or self._opening:
+            return
+        if sessions == 0 or self._count >= IMPATIENT or time.monotonic() - self._asked > STUCK_SECONDS:
             self._opening += 1
             self._start(self._open())
 
-    def _ask(self, line: Line) -> None:
-        question = next(iter(self._waiting))
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._send()
+
+    def _next(self) -> Question | None:
+        for question in self._waiting:
+            if self._asking[question] < self._most_of_one:
+                return question
+        return None
+
+    def _ask(self, line: Line, question: Question) -> None:
         group = self._waiting.pop(question)
         if len(group) > LARGEST:
             self._waiting[question] = group[LARGEST:]
             group = group[:LARGEST]
         self._count -= len(group)
         self._alone = len(group) == 1
+        self._asking[question] += 1
         self._asked = time.monotonic()
 
         def done(result: PGresult | None, error: BaseException | None) -> None:
+            self._asking[question] -= 1
             if result is None:
-                self._refuse(group, question.explain(error or TimeoutError()), line)
+                self._refuse(group, question, error or TimeoutError(), line)
             else:
                 # The next group is under way before this one is written to its clients.
                 self._take_back(line)
                 _answer(group, result)
 
         line.ask(question.statement, question.parameters(group), done, timeout=self._timeout)
+        if self._waiting and self._patience is None and len(self._lines) < self._most:
+            # Perhaps nobody else comes and looks.
+            self._patience = self._loop.call_later(STUCK_SECONDS * 1.5, self._lose_patience)
 
     def _take_back(self, line: Line) -> None:
-        if self._waiting:
-            self._ask(line)
+        question = self._next()
+        if question is not None:
+            self._ask(line, question)
             return
         self._free.append(line)
         self._used = time.monotonic()
         if self._idle is None:
             self._idle = self._loop.call_later(self._idle_seconds, self._look)
 
-    def _refuse(self, group: Group, reason: BaseException, line: Line) -> None:
+    def _refuse(self, group: Group, question: Question, error: BaseException, line: Line) -> None:
+        reason = question.explain(error)
         if line.open:
             # The statement's own error: a column that was rolled back, a lock that was not given.
             self._take_back(line)
         else:
             self._drop(line)
-            # Another session would meet the same, one timeout later.
-            self._refuse_all(reason)
+            # For these another session would meet the same, one timeout later.
+            same = self._waiting.pop(question, [])
+            self._count -= len(same)
+            group = group + same
+            if self._waiting:
+                self._send()
         for asker in group:
             _tell(asker.refused, reason)
 

@@ -87,7 +87,7 @@ class Protocol(HttpToolsProtocol):
                 return
             if self._take(data, self._direct):
                 return
-        if len(data) > HEAD_BYTES and self._part() != _BODY:
+        if self._head_bytes + len(data) > HEAD_BYTES and self._part() != _BODY:
             end = data.find(b"\r\n\r\n")
             if end < 0 or self._head_bytes + end > HEAD_BYTES:
                 self._refuse_head()
