@@ -1,6 +1,8 @@
 """The documentation says what the code does."""
 
 import ast
+import builtins
+import dis
 import inspect
 import re
 import tomllib
@@ -12,6 +14,8 @@ import pytest
 from pydantic import BaseModel
 
 from dotpeen import contributions, hooks
+from dotpeen.api.thread import ALL_SECONDS, ONE_SECONDS
+from dotpeen.cli.lookup import PLUGIN_SECONDS
 from dotpeen.plugins import load_plugins
 from dotpeen.plugins.patience import CALL_SECONDS, IMPORT_SECONDS
 from dotpeen.registry import (
@@ -118,6 +122,40 @@ def test_what_is_public_for_plugins_is_there(plugins_page: str) -> None:
     for module, text in rows:
         for name in re.findall(r"`(\w+)`", text):
             assert hasattr(import_module(module), name), f"{module}.{name}"
+
+
+def test_the_examples_of_hooks_need_only_the_imports_above_them(plugins_page: str) -> None:
+    settings = plugins_page.split("### Settings\n", 1)[1].split("### Hooks", 1)[0]
+    hooks_of_page = plugins_page.split("\n## The hooks", 1)[1]
+    blocks = [
+        block
+        for part in (settings, hooks_of_page)
+        for block in re.findall(r"```python\n(.*?)```", part, re.S)
+    ]
+    names: dict[str, object] = {"__name__": "page"}
+    for block in blocks:
+        exec(block, names)  # noqa: S102 - our own page
+    made = [one for one in names.values() if inspect.isfunction(one) and one.__module__ == "page"]
+    asked = {
+        step.argval for one in made for step in dis.get_instructions(one) if step.opname == "LOAD_GLOBAL"
+    }
+    assert len(made) > len(HOOKS)
+    assert sorted(asked - names.keys() - vars(builtins).keys()) == []
+
+
+def test_what_an_entity_offers_is_there(plugins_page: str) -> None:
+    table = plugins_page.split("| `Entity` | |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
+    assert sorted(re.findall(r"(?m)^\| `(\w+)` \| ", table)) == sorted(Entity.model_fields)
+
+
+def test_the_limits_of_the_thread_are_the_same_on_both_pages(plugins_page: str, repository: Path) -> None:
+    rest = (repository / "docs" / "rest.md").read_text(encoding="utf-8")
+    for page in (plugins_page, rest):
+        text = " ".join(page.split())
+        assert f"{ONE_SECONDS:g} s" in text
+        assert f"all of them together {ALL_SECONDS:g} s" in text
+    assert f"{PLUGIN_SECONDS:g} s each for `dotpeen lookup`" in " ".join(plugins_page.split())
+    assert f"gives each plugin {PLUGIN_SECONDS:g} s" in " ".join(rest.split())
 
 
 def test_the_limits_written_are_the_limits(plugins_page: str) -> None:

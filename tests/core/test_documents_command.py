@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +43,21 @@ class Plant:
 
     def __call__(self, *arguments: str | Path, **options: Any) -> Finished:
         return self._dotpeen("--database-url", self.url, *arguments, env=self._env, **options)
+
+    def shell(self, script: str, *arguments: str) -> Finished:
+        """Run a script of the shell, in which "$@" is the command line for the plant."""
+        from conftest import Finished
+
+        command = [sys.executable, "-m", "dotpeen", "--database-url", self.url, *arguments]
+        env = os.environ | self._env | {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            ["/bin/sh", "-c", script, "sh", *command],
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str | Path) -> Any:
         return self._dotpeen.start("--database-url", self.url, *arguments, env=self._env)
@@ -105,6 +123,31 @@ def test_a_refused_export_says_why_and_leaves_nothing(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(plant.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "message"),
+    [
+        ('ulimit -f 8; "$@" > full', 2, "Error: standard output can't be written: File too large\n"),
+        ('"$@" >&-', 2, "Error: standard output is closed\n  → name a file: -o FILE\n"),
+        ('("$@"; echo $? > code) | head -c 5 > /dev/null; exit $(cat code)', 1, ""),
+    ],
+)
+def test_standard_output_that_takes_no_more_is_named(
+    plant: Plant, script: str, code: int, message: str
+) -> None:
+    number = next(iter(plant.parts()))
+    done = plant.shell(script, "export", "Part", number, "-f", "large", "-o", "-")
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", message)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_written_to(plant: Plant) -> None:
+    number, (_, description) = next(iter(plant.parts().items()))
+    done = plant.shell(
+        'mkfifo pipe; cat pipe & "$@"; wait', "export", "Part", number, "-f", "card", "-o", "pipe"
+    )
+    assert (done.returncode, done.stdout) == (0, f"{number}\n{description}\ninternal\n")
+    assert (plant.folder / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -81,7 +84,9 @@ def nothing(request: ExportRequest) -> ExportDocument:
         ("Part", "list", "list"),
         ("Lot", None, "list"),
         ("Part", None, "Part can be exported in several formats → --format: card, list"),
-        ("Lot", "card", "Lot can't be exported as 'card' → formats: list"),
+        ("Lot", "card", "Lot can't be exported as 'card' → card exports Part; formats of Lot: list"),
+        ("Lot", "cart", "Lot can't be exported as 'cart' → formats of Lot: list"),
+        ("Wheel", "card", "Wheel can't be exported as 'card' → card exports Part"),
         ("Wheel", None, "there is no format to export Wheel in"),
     ],
 )
@@ -93,6 +98,23 @@ def test_the_format_is_the_named_or_the_only_one(entity: str, chosen: str | None
         answer = f"{error.message} → {error.hint}"
     assert answer.startswith(found)
     assert list(exporters_of(offers, "Lot")) == ["list"]
+
+
+def test_a_missing_format_may_be_that_of_a_plugin_that_failed() -> None:
+    crane: Any = ModuleType("crane")
+
+    @hookimpl
+    def dotpeen_exporters(registry: Registry) -> list[Exporter]:
+        raise OSError("no rope")
+
+    crane.dotpeen_exporters = dotpeen_exporters
+    registry = parse_registry("[plugins.crane]\n[entities.Part]")
+    plugins = Plugins(registry)
+    plugins._manager.register(crane, "crane")
+    for chosen in ("card", None):
+        with pytest.raises(ConfigurationError) as caught:
+            choose_exporter(plugins, "Part", chosen)
+        assert caught.value.hint == "plugin crane: dotpeen_exporters failed: OSError: no rope"
 
 
 @pytest.mark.parametrize(
@@ -132,8 +154,46 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     sizes: list[int] = []
     assert write_whole(target, chunks(fail=False), progress=sizes.append) == 7
     assert (target.read_bytes(), sizes, part.exists()) == (b"one two", [4, 7], False)
-    with pytest.raises(ConfigurationError, match="can't be written: Is a directory"):
+    with pytest.raises(ConfigurationError, match="can't be written: it is a directory"):
         write_whole(tmp_path, iter([b""]))
+
+
+def test_a_link_stays_and_what_it_names_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    file, link, part = tmp_path / "there" / "a.txt", tmp_path / "link", tmp_path / "there" / "a.txt.part"
+    link.symlink_to("there/a.txt")
+    part.symlink_to(tmp_path / "elsewhere")
+    for text in (b"one", b"two"):  # what it names is made, then replaced
+        write_whole(link, [text])
+        assert (link.is_symlink(), file.is_symlink(), file.read_bytes()) == (True, False, text)
+    assert {one.name for one in tmp_path.rglob("*")} == {"there", "a.txt", "link"}
+    link.unlink()
+    link.symlink_to("link")
+    with pytest.raises(ConfigurationError, match="can't be written: Too many levels of symbolic links"):
+        write_whole(link, [b"three"])
+    assert link.is_symlink()
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    link = tmp_path / "link"
+    link.symlink_to(pipe)
+    for target in (pipe, link):
+        with ThreadPoolExecutor(1) as reader:
+            read = reader.submit(pipe.read_bytes)
+            assert write_whole(target, [b"one ", b"two"]) == 7
+            assert read.result(10) == b"one two"
+    assert (pipe.is_fifo(), link.is_symlink(), len(list(tmp_path.iterdir()))) == (True, True, 2)
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("a")
+        with pytest.raises(ConfigurationError, match="a can't be written: it is a device or a socket"):
+            write_whole(Path("a"), [b"one"])
+    assert Path("a").is_socket()
 
 
 def test_small_chunks_go_together_and_none_is_lost() -> None:
@@ -166,6 +226,30 @@ def exported(url: str, open_: Shared, **options: str) -> tuple[str, bytes, str |
             "crane", exporter, connection, REGISTRY, entity, UUID, audience="internal", options=options
         )
         return found.file_name, b"".join(found.chunks), found.etag
+
+
+@pytest.mark.parametrize(
+    ("proposed", "safe"),
+    [
+        ("-rf.txt", "rf.txt"),
+        (".-hidden.txt", "hidden.txt"),
+        (" . a.b.txt. ", "a.b.txt"),
+        ("-.txt", f"{UUID}.txt"),
+        (".profile", f"{UUID}.txt"),
+        ("", f"{UUID}.txt"),
+        ("a" * 300 + ".txt", "a" * 176 + ".txt"),
+        ("1." + "a" * 300, "1." + "a" * 178),
+        ("é" * 300 + ".qif", "é" * 88 + ".qif"),
+        ("a" * 175 + ". b.txt", "a" * 175 + ".txt"),
+    ],
+)
+def test_a_proposed_name_is_one_that_every_system_takes(
+    template_database: TemplateDatabase, proposed: str, safe: str
+) -> None:
+    found, _, _ = exported(
+        template_database("exchange", build), lambda request: ExportDocument(proposed, iter(()))
+    )
+    assert found == safe
 
 
 def build(url: str) -> None:
@@ -271,3 +355,19 @@ def test_an_import_that_fails_writes_nothing(template_database: TemplateDatabase
         run_import("crane", Importer("card", (".card",), fail), url, REGISTRY, [file], partial=True)
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT count(*) FROM part").fetchone() == (3,)
+
+
+def test_an_import_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    loop, lost, plain = tmp_path / "loop.card", tmp_path / "lost.card", tmp_path / "plain"
+    loop.symlink_to(loop)
+    lost.symlink_to(tmp_path / "none")
+    plain.touch()
+    importer = Importer("card", (".card",), lambda request: ImportReport())
+    for file, message in (
+        (loop, "its symbolic links lead in a circle"),
+        (lost, "there is no such file"),
+        (tmp_path, "it is no file"),
+        (plain / "a.card", "Not a directory"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"can't be read: {message}"):
+            run_import("crane", importer, "postgresql://none", REGISTRY, [file])

@@ -86,11 +86,19 @@ def test_an_unknown_name_is_a_start_up_error(install: Install) -> None:
         ("raise SystemExit(3)", "plugin hoist: can't be imported: SystemExit: 3"),
         (
             "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_no_such_hook(): ...",
-            "plugin hoist: does not fit: unknown hook 'dotpeen_no_such_hook'",
+            "plugin hoist: does not fit: there is no hook dotpeen_no_such_hook",
         ),
         (
             "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_health(registry, weather): ...",
-            "plugin hoist: does not fit: ",
+            "plugin hoist: does not fit: dotpeen_health has no parameter weather; it has registry",
+        ),
+        (
+            "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_helth(registry): ...",
+            "plugin hoist: does not fit: there is no hook dotpeen_helth: did you mean dotpeen_health?",
+        ),
+        (
+            "from dotpeen.hooks import hookimpl\n@hookimpl\ndef dotpeen_health(registri): ...",
+            "plugin hoist: does not fit: dotpeen_health has no parameter registri: did you mean registry?",
         ),
     ],
 )
@@ -119,8 +127,22 @@ def test_a_hook_that_raises_is_named_and_the_others_answer(
     caplog.set_level(logging.DEBUG, logger="dotpeen.plugins")
     answers = plugins.call("dotpeen_health", registry=plugins.registry)
     assert answers == (("crane", Health(ok=True, message="lifts 5 t")),)
-    assert caplog.messages == ["plugin hoist: dotpeen_health failed: ZeroDivisionError: division by zero"]
+    assert caplog.messages == [
+        "plugin hoist: dotpeen_health failed: ZeroDivisionError: division by zero (installed_hoist.py:3)"
+    ]
     assert caplog.records[0].exc_info is not None
+
+
+def test_an_error_names_the_last_line_of_the_plugins_own_code(
+    install: Install, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("hoist", "import json\n\njson.loads('no')")
+    plugins = load_plugins(parse_registry("[plugins.hoist]"))
+    assert str(plugins.failed["hoist"]).endswith("(char 0) (installed_hoist.py:3)")
+    assert plugins.failed["hoist"].hint == "DOTPEEN_DEBUG=1 shows the traceback"
+    monkeypatch.setenv("DOTPEEN_DEBUG", "1")
+    load_plugins(parse_registry("[plugins.hoist]"))
+    assert [bool(record.exc_info) for record in caplog.records] == [False, True]
 
 
 def test_wrong_settings_name_file_line_and_key(install: Install) -> None:
@@ -184,5 +206,5 @@ def test_a_settings_model_that_breaks_is_the_plugins_fault(install: Install) -> 
     install("hoist", source)
     plugins = load_plugins(parse_registry("[plugins.hoist]\nlimit = 1"))
     assert str(plugins.failed["hoist"]) == (
-        "plugin hoist: can't be imported: ZeroDivisionError: division by zero"
+        "plugin hoist: can't be imported: ZeroDivisionError: division by zero (installed_hoist.py:10)"
     )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def test_what_a_plugins_command_lets_through_is_named_as_the_plugins(
     failed = run_dotpeen("crane", "drop", env={"PYTHONPATH": str(folder / "site-packages")})
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == (
-        "Error: plugin crane: command crane failed: RuntimeError: the rope is torn\n"
+        "Error: plugin crane: command crane failed: RuntimeError: the rope is torn (installed_crane.py:15)\n"
         "  → DOTPEEN_DEBUG=1 shows the traceback, for those who maintain the plugin\n"
     )
 
@@ -229,6 +230,15 @@ def test_plugin_new_lists_its_files(here: Path) -> None:
     assert {"pyproject.toml", "README.md", "src/dotpeen_crane_log/plugin.py", "tests/test_plugin.py"} <= set(
         document["files"]
     )
+
+
+def test_a_hook_pasted_into_the_skeletons_plugin_py_counts(here: Path) -> None:
+    made = dotpeen("plugin", "new", "crane-log")
+    assert "uv pip install ./core" in made.stderr
+    project = tomllib.loads((here / "dotpeen-crane-log" / "pyproject.toml").read_text())["project"]
+    module = project["entry-points"]["dotpeen"]["crane-log"]
+    file = here / "dotpeen-crane-log" / "src" / f"{module.replace('.', '/')}.py"
+    assert (module, "@hookimpl" in file.read_text()) == ("dotpeen_crane_log.plugin", True)
 
 
 def test_the_skeleton_is_tidy(here: Path) -> None:

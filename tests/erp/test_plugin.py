@@ -3,6 +3,7 @@
 import pytest
 
 from dotpeen.errors import RegistryError
+from dotpeen.hooks import Health
 from dotpeen.plugins import PluginInfo, load_plugins
 from dotpeen.registry import parse_registry
 
@@ -15,6 +16,9 @@ def described(text: str) -> PluginInfo:
 def test_declares_its_reference_to_parts() -> None:
     plugin = described("[plugins.erp]\n[entities.Part]")
     assert [(found.entity, found.name) for found in plugin.external_references] == [("Part", "erpPartId")]
+    assert plugin.health == Health(
+        ok=True, message="erpPartId of parts: dotpeen migrate status shows whether it is ready"
+    )
 
 
 def test_declares_nothing_where_there_are_no_parts() -> None:

@@ -107,12 +107,23 @@ class RecordNotFoundError(DotpeenError):
 
 
 class AmbiguousIdentifierError(DotpeenError):
-    """Several records answer to one identifier; `candidates` has the field that matched and the UUID of each."""
+    """Several records answer to one identifier; `candidates` has the field that matched and the UUID of each.
 
-    def __init__(self, entity: str, identifier: str, candidates: Sequence[tuple[str, str | None]]) -> None:
+    A record that answers by several fields is there once for each; `records` counts it once.
+    """
+
+    def __init__(
+        self,
+        entity: str,
+        identifier: str,
+        candidates: Sequence[tuple[str, str | None]],
+        *,
+        records: int | None = None,
+    ) -> None:
         self.entity = entity
         self.identifier = identifier
         self.candidates = tuple(candidates)
+        self.records = len(self.candidates) if records is None else records
         named = ", ".join(
             f"{uuid or 'a record without a UUID'} by {field}" for field, uuid in self.candidates
         )

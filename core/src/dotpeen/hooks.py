@@ -4,17 +4,19 @@ A plugin is a distribution with an entry point in the group `dotpeen`; the entry
 name in `registry.toml`, its value the module:
 
     [project.entry-points.dotpeen]
-    crane = "dotpeen_crane"
+    crane = "dotpeen_crane.plugin"
 
-Parameters may be left out. A plugin with settings has a Pydantic model named `Settings` in its module; the
-keys of `[plugins.NAME]` are validated with it before anything runs, and `settings` of the examples is
+A hook has to be in that module, or imported into it. Parameters may be left out. A plugin with settings has a
+Pydantic model named `Settings` in the same module; the keys of `[plugins.NAME]` are validated with it before
+anything runs, and `settings` of the examples is
 
     def settings(registry):
         return plugin_settings(registry, "crane", Settings)
 
 with `plugin_settings` from `dotpeen.registry`. A hook that raises, answers with something else than what its
 specification says, or does not answer in time is reported with the plugin's name and takes nothing else down.
-What the hooks return is described in `dotpeen.contributions`; a plugin imports it from here.
+What the hooks return is described in `dotpeen.contributions`; a plugin imports it from here, `APIRouter` from
+`fastapi`, `current` from `dotpeen.cli.context`.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ def dotpeen_uuids_issued(registry: Registry, entity: Entity, count: int) -> None
 
         @hookimpl
         def dotpeen_uuids_issued(entity, count):
-            issued.labels(entity.name).inc(count)
+            print(f"{entity.name}: {count} more")
     """
 
 
@@ -173,18 +175,16 @@ def dotpeen_api_routers(registry: Registry) -> Sequence[ApiRouter]:  # type: ign
 def dotpeen_commands(registry: Registry) -> Sequence[typer.Typer]:  # type: ignore[empty-body]
     """Return groups of commands; each becomes `dotpeen NAME …`, NAME being the group's name.
 
-        app = typer.Typer(name="crane", help="Cranes.")
+    app = typer.Typer(name="crane", help="Cranes.")
 
-        @app.command("list")
-        def list_cranes(context: typer.Context) -> None:
-            site = current(context)
-            site.out.print(settings(site.registry).folder)
+    @app.command("list")
+    def list_cranes(context: typer.Context) -> None:
+        site = current(context)
+        site.out.print(settings(site.registry).folder)
 
-        @hookimpl
-        def dotpeen_commands(registry):
-            return [app]
-
-    with `current` from `dotpeen.cli.context`.
+    @hookimpl
+    def dotpeen_commands(registry):
+        return [app]
     """
 
 
@@ -193,7 +193,7 @@ def dotpeen_verification_checks(registry: Registry, entity: Entity) -> Sequence[
     """Return checks of an entity's rows. Called for each entity that `dotpeen migrate verify` looks at.
 
     def hooked(connection):
-        row = connection.execute('SELECT count(*) FROM "Equipment" WHERE "hook" IS NULL').fetchone()
+        row = connection.execute('SELECT count(*) FROM public."Equipment" WHERE "hook" IS NULL').fetchone()
         return [f"{row[0]} cranes have no hook"] if row[0] else []
 
     @hookimpl
@@ -208,7 +208,7 @@ def dotpeen_thread_entries(  # type: ignore[empty-body]
 ) -> Sequence[ThreadEntry]:
     """Return what the plugin knows about a record: an entry of its digital thread each.
 
-    Called while somebody waits for `resolve`, with a session that can only read.
+    Called while somebody waits for `resolve` or `dotpeen lookup`, with a session that can only read.
 
         @hookimpl
         def dotpeen_thread_entries(connection, entity, uuid):

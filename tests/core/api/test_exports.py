@@ -123,6 +123,10 @@ def test_head_has_the_headers_and_no_body(crane: Api, part: tuple[str, str]) -> 
     assert (head.status_code, head.content) == (200, b"")
     for name in ("etag", "content-type", "content-disposition"):
         assert head.headers[name] == get.headers[name]
+    assert head.headers.get("content-length") is None, "nobody knows it before the document is made"
+    assert "transfer-encoding" not in head.headers
+    record = crane.client.head(f"{crane.url}/api/v1/external/parts/{part[0]}", headers=crane.partner)
+    assert int(record.headers["content-length"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -206,9 +210,15 @@ def test_every_entity_in_a_document_needs_its_scope(
 
 
 @pytest.mark.parametrize("path", ["broken", "rubbish?chunks=1"])
-def test_an_error_on_the_way_cuts_the_answer_off(crane: Api, part: tuple[str, str], path: str) -> None:
+def test_an_error_on_the_way_cuts_the_answer_off_and_is_logged_once(
+    crane: Api, part: tuple[str, str], path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         crane.get(f"/api/v1/external/parts/{part[0]}/export/{path}")
+    name = path.partition("?")[0]
+    assert [record.getMessage() for record in caplog.records if record.name != "httpx"] == [
+        f"plugin crane: export of Part as {name} was cut off"
+    ]
     assert crane.get(f"/api/v1/external/parts/{part[0]}").status_code == 200
     wait_for(lambda: exports_under_way(crane) == 0, "the session is closed")
 

@@ -23,6 +23,7 @@ from .conftest import Api, serving
 from .witness import EXTERNAL
 
 if TYPE_CHECKING:
+    from conftest import Dotpeen
     from postgres import Server
 
 ENTITY = """
@@ -85,6 +86,16 @@ def document_of(api: Api, registry: Registry) -> dict[str, Any]:
     """The interface as OpenAPI describes it to the site's own applications."""
     with connect(api.database, purpose="test") as connection:
         return document(registry, load_shapes(connection, registry, load_plugins(registry)), internal=True)
+
+
+def test_lookup_shows_the_thread_that_resolve_shows(plant: Api, storage: str, run_dotpeen: Dotpeen) -> None:
+    assert patch(plant, "/api/internal/parts/37", erpPartId="E37").status_code == 200
+    uuid = part(plant, 37)["persistentUuid"]
+    text = f'{PLUGINS}{ENTITY}uuid = {{ storage = "{storage}" }}\n'
+    (run_dotpeen.folder / "registry.toml").write_text(text, encoding="utf-8")
+    (match,) = run_dotpeen("--database-url", plant.database, "lookup", uuid, "--json").json["matches"]
+    assert match["thread"] == plant.get(f"{EXTERNAL}/resolve/{uuid}").json()["data"]["thread"]
+    assert match["thread"] == [{"source": "erp", "kind": "erpPartId", "value": "E37"}]
 
 
 def test_what_is_written_is_found(plant: Api) -> None:
@@ -155,7 +166,19 @@ def test_a_second_record_with_it_is_a_conflict_that_names_the_first(plant: Api) 
 def test_what_is_no_identifier_is_refused(plant: Api, value: object) -> None:
     refused = patch(plant, "/api/internal/parts/6", erpPartId=value)
     assert (refused.status_code, refused.json()["field"]) == (422, "erpPartId")
-    assert patch(plant, "/api/internal/parts/6", stepAp242Uuid="none").status_code == 422
+    for uuid in ("none", "00000000-0000-0000-0000-000000000000"):
+        refused = patch(plant, "/api/internal/parts/6", stepAp242Uuid=uuid)
+        assert (refused.status_code, refused.json()["field"]) == (422, "stepAp242Uuid")
+
+
+def test_the_uuid_of_another_record_is_a_conflict_that_partners_are_not_told_of(plant: Api) -> None:
+    own, other = (part(plant, number)["persistentUuid"] for number in (8, 9))
+    refused = patch(plant, "/api/internal/parts/8", erpPartId=other)
+    assert (refused.status_code, refused.json()["fields"]) == (409, ["erpPartId"])
+    assert f"is the persistentUuid of another record: {other}" in refused.json()["detail"]
+    partner = patch(plant, f"{EXTERNAL}/parts/{own}", stepAp242Uuid=other)
+    assert (partner.status_code, partner.json()["fields"]) == (409, ["stepAp242Uuid"])
+    assert other not in partner.text
 
 
 def test_a_partner_writes_what_the_registry_lets_it(plant: Api) -> None:

@@ -157,6 +157,7 @@ def test_lookup_shows_it(threads: Api, run_dotpeen: Dotpeen, foreign: Path) -> N
     assert (match["via"], match["thread"]) == ({"source": "threads", "kind": "model"}, ENTRIES)
     people = lookup(f"{{{CAD.upper()}}}")
     assert (people.returncode, "threads revision" in people.stdout) == (0, True)
+    assert '{"file": "a.stp"}' in people.stdout
     assert lookup(LOST).returncode == 1
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from core.database.test_schema import upgrade_to
 from dotpeen.cli import context as cli_context
 from dotpeen.cli.app import app
 from dotpeen.errors import DotpeenError
+from dotpeen.partners.audit import audit_id
 from dotpeen.partners.tokens import read_token
 from dotpeen.registry import load_registry
 
@@ -336,6 +338,24 @@ def test_a_question_that_can_not_be_meant_ends_with_2(
     failed = dotpeen("audit", *arguments)
     assert (failed.code, failed.stdout) == (2, "")
     assert said in failed.stderr
+
+
+def test_a_trail_of_an_older_release_is_said_to_be_one(database: str, repository: Path) -> None:
+    upgrade_to(database, "0003")
+    dotpeen = runner(repository / "registry.toml", database)
+    for arguments in ((), ("--uuid", UUID_1), ("--json",)):
+        old = dotpeen("audit", *arguments)
+        assert (old.code, "of an older release" in old.stderr) == (2, True)
+        assert "dotpeen serve" in old.stderr
+    site = Site(database)
+    site.rows(
+        "INSERT INTO dotpeen.audit (id, at, method, route, records, status, milliseconds)"
+        " VALUES (%s, %s, 'GET', '/', 0, 404, 1) RETURNING id",
+        [audit_id(0), NOON],
+    )
+    site.close()
+    assert dotpeen("audit", "prune", "--before", "1d", "--yes", "--json").json["deleted"] == 1
+    assert dotpeen("audit", "--json").json == {"entries": []}
 
 
 def test_pruning_asks_first(dotpeen: Command, site: Site) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
+from dotpeen.api.failures import as_problem
 from dotpeen.errors import (
     AmbiguousIdentifierError,
     InvalidQueryError,
@@ -118,12 +120,43 @@ def test_what_another_identifier_is_too_is_ambiguous(hooks: Site) -> None:
     with pytest.raises(AmbiguousIdentifierError) as caught:
         hooks.records.find("Hook", "H2")
     assert {field for field, _ in caught.value.candidates} == {"number", "craneId"}
+    hooks.records.update("Hook", "H1", {"craneId": DRAWING, "drawing": DRAWING})
+    hooks.records.update("Hook", "H2", {"craneId": "C2"})
+    hooks.execute("UPDATE hook SET number = %s WHERE no = 2", [DRAWING])
+    with pytest.raises(AmbiguousIdentifierError) as caught:
+        hooks.records.find("Hook", DRAWING)
+    assert (len(caught.value.candidates), caught.value.records) == (3, 2)
+    assert as_problem(caught.value).detail.startswith("2 Hook records answer")
+
+
+@pytest.mark.parametrize("name", ["craneId", "drawing"])
+def test_the_uuid_of_another_record_is_a_conflict(hooks: Site, name: str) -> None:
+    own, other = (str(hooks.records.uuid_of("Hook", number)) for number in ("H1", "H2"))
+    refused = f"what is to be its {name} is the persistentUuid of another record: {other}"
+    for value in (other, other.upper()):
+        with pytest.raises(RecordConflictError, match=refused) as caught:
+            hooks.records.update("Hook", own, {name: value})
+        assert caught.value.fields == (name,)
+        with pytest.raises(RecordConflictError, match=refused):
+            hooks.records.create("Hook", {"plant": "new", "no": 9, name: value})
+    assert hooks.records.find("Hook", other).values["number"] == "H2"
+    hooks.records.update("Hook", own, {name: own})
+    assert hooks.records.find("Hook", own).values["number"] == "H1"
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("craneId", ""), ("craneId", " C"), ("drawing", "none"), ("drawing", "0" * 32)]
+    ("name", "value"),
+    [
+        ("craneId", ""),
+        ("craneId", " C"),
+        ("drawing", "none"),
+        ("drawing", "0" * 32),
+        ("drawing", "00000000-0000-0000-0000-000000000000"),
+        ("drawing", "FFFFFFFF-ffff-ffff-ffff-ffffffffffff"),
+        ("drawing", UUID(int=0)),
+    ],
 )
-def test_what_can_be_none_is_refused(hooks: Site, name: str, value: str) -> None:
+def test_what_can_be_none_is_refused(hooks: Site, name: str, value: object) -> None:
     with pytest.raises(InvalidValueError) as caught:
         hooks.records.update("Hook", "H1", {name: value})
     assert caught.value.field == name

@@ -160,7 +160,9 @@ def test_values_of_python_and_json(one: Field, value: object, written: str | Non
     ("one", "value", "reason"),
     [
         (field("text", nullable=False), None, "must have a value"),
-        (field("text"), 5, "int can't be a value of type text"),
+        (field("text"), 5, 'int can\'t be a value of type text: write it as text: "5"'),
+        (field("text"), 2**10000, "int can't be a value of type text: write it as text$"),
+        (field("text"), True, "bool can't be a value of type text$"),
         (
             field("text", length=3, type="character varying(3)"),
             "abcd",

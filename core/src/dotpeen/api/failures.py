@@ -51,7 +51,8 @@ def as_problem(error: BaseException) -> Problem:
         case AmbiguousIdentifierError():
             return Problem(
                 "ambiguous-identifier",
-                f"{len(error.candidates)} {error.entity} records answer to this identifier; ask by UUID or by field",
+                f"{error.records} {error.entity or 'different'} records answer to this identifier;"
+                " ask by UUID or by field",
                 identifier=shortened(error.identifier),
                 candidates=[{"field": field, "uuid": uuid} for field, uuid in error.candidates],
             )

@@ -16,6 +16,7 @@ from dotpeen.api import logs
 from dotpeen.api.failures import as_problem
 from dotpeen.api.figures import Figures
 from dotpeen.api.problems import MEDIA_TYPE
+from dotpeen.api.streaming import StreamCutError
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -76,6 +77,8 @@ class Observation:
         except asyncio.CancelledError:
             status = status or GONE
             raise
+        except StreamCutError:
+            raise  # who cut it off has said why
         except Exception as error:
             if complete:
                 return  # FastAPI raises again what it has answered

@@ -85,7 +85,7 @@ class PluginRoutes:
             for path, methods in one.paths:
                 pattern, template, _ = compile_path(path)
                 for method in sorted(methods):
-                    if _taken(ours, method, template):
+                    if is_taken(ours, method, template):
                         _log.warning(
                             "plugin %s: %s %s is hidden by a route of ours", one.plugin, method, template
                         )
@@ -181,7 +181,7 @@ def _paths(application: FastAPI) -> Iterator[tuple[str, set[str]]]:
         yield path, set(methods)
 
 
-def _taken(ours: Routes, method: str, template: str) -> bool:
+def is_taken(ours: Routes, method: str, template: str) -> bool:
     """Whether one of our own routes has this path already."""
     path = re.sub(r"\{[^}]*\}", "x", template)
     try:

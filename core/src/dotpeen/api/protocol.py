@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -14,6 +15,7 @@ from dotpeen.api.call import Header
 from dotpeen.api.direct import Direct
 from dotpeen.api.heads import LONGEST, Head, read_head
 from dotpeen.api.problems import MEDIA_TYPE
+from dotpeen.api.streaming import StreamCutError
 
 HEAD_BYTES: Final = 65_536
 """Request line and headers together."""
@@ -229,7 +231,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(_cut, app, cycle))
 
     def on_response_complete(self) -> None:
         """Go on with the next request, and read more only when all that came are answered."""
@@ -308,6 +310,15 @@ class Protocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _cut(app: Any, cycle: RequestResponseCycle, *arguments: Any) -> None:
+    """Serve a request; one whose answer is cut off ends the connection, and was logged already."""
+    try:
+        await app(*arguments)
+    except StreamCutError:
+        cycle.disconnected = True
+        cycle.transport.close()
 
 
 def _without_upgrade(data: bytes) -> bytes:

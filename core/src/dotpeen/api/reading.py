@@ -22,6 +22,7 @@ from dotpeen.errors import (
 )
 from dotpeen.records import Audience, Shape, Shapes, WireRecords, WireRow, statements
 from dotpeen.records.question import refusal
+from dotpeen.records.thread import references
 from dotpeen.records.wire_records import Within
 from dotpeen.registry import Entity
 
@@ -198,13 +199,8 @@ class Reading:
         await self.lookups.close()
 
     async def _thread(self, shape: Shape, row: WireRow) -> list[dict[str, Any]]:
-        references = [one for one in shape.identifiers if one.kind == "external"]
-        record = await self._values(shape, row, [one.name for one in references])
-        entries: list[dict[str, Any]] = [
-            {"source": one.source, "kind": one.name, "value": record[one.name]}
-            for one in references
-            if record.get(one.name) is not None
-        ]
+        names = [one.name for one in shape.identifiers if one.kind == "external"]
+        entries = references(shape, await self._values(shape, row, names))
         if self._digital_thread is not None and row.uuid is not None:
             entries += await self._digital_thread.entries(shape.entity, row.uuid)
         return entries

@@ -31,7 +31,10 @@ _log = logging.getLogger(__name__)
 
 
 class StreamCutError(Exception):
-    """An answer failed after it had begun; whoever serves the connection closes it."""
+    """An answer failed after it had begun; whoever serves the connection closes it.
+
+    Where it is raised, or what made the answer, has logged why: nobody after that needs to.
+    """
 
 
 class Stream:
@@ -74,12 +77,12 @@ class Stream:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._put(piece), self._loop))
 
     async def get(self) -> bytes | None:
-        """Return the next piece, None at the end. Raises what ended them."""
+        """Return the next piece, None at the end. Raises `StreamCutError` from what ended them, or `TimeoutError`."""
         async with asyncio.timeout_at(self._deadline):
             piece = await self._pieces.get()
         self._ended = piece is None
         if isinstance(piece, BaseException):
-            raise piece
+            raise StreamCutError(f"an answer was cut off: {type(piece).__name__}") from piece
         return piece
 
     async def close(self) -> None:
@@ -125,6 +128,7 @@ async def send_stream(
     except StreamCutError:
         raise
     except Exception as error:
+        _log.warning("an answer was cut off: %s", type(error).__name__)
         raise StreamCutError(f"an answer was cut off: {type(error).__name__}") from error
     finally:
         gone.cancel()
@@ -174,4 +178,5 @@ async def _taken(sending: Awaitable[None]) -> None:
         async with asyncio.timeout(STALLED_SECONDS):
             await sending
     except TimeoutError:
+        _log.warning("an answer was cut off: the client took nothing for %.0f s", STALLED_SECONDS)
         raise StreamCutError(f"the client took nothing for {STALLED_SECONDS:.0f} s") from None

@@ -210,7 +210,8 @@ async def _send(send: Send, answer: Answer, asked: dict[bytes, bytes], *, head: 
             squeeze = functools.partial(gzip.compress, body, compresslevel=5)
             body = squeeze() if len(body) < LARGE_BYTES else await asyncio.to_thread(squeeze)
             headers.append((b"content-encoding", b"gzip"))
-    if answer.status not in (204, 304):
+    # To HEAD, what was not made is not empty: its length is not known.
+    if answer.status not in (204, 304) and not (head and not body):
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head or answer.status in (204, 304) else body})

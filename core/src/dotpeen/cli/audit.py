@@ -13,6 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.cli.times import parse_moment
+from dotpeen.database.schema import upgrade
 from dotpeen.errors import ConfigurationError
 from dotpeen.identifiers import read_uuid
 from dotpeen.migration.journal import actor
@@ -106,6 +107,7 @@ def prune(
         found = trail.count_before(connection, moment)
         if found:
             shared.confirm(f"Delete {found:,} entries from before {moment:%Y-%m-%d %H:%M} UTC?", yes=yes)
+            upgrade(shared.url)
             deleted = trail.prune(connection, moment, by=actor())
     if as_json:
         shared.print_json({"before": moment, "deleted": deleted})

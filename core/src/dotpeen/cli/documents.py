@@ -73,6 +73,8 @@ def export(
     """
     shared = current(context)
     registry = shared.registry
+    if sys.stdout is None and (output is None or str(output) == "-"):  # as Python has it where it is closed
+        raise ConfigurationError("standard output is closed", hint="name a file: -o FILE")
     (chosen,) = registry.select(names=(entity,))
     plugins = load_plugins(registry)
     plugin, exporter = choose_exporter(plugins, chosen.name, format)
@@ -90,7 +92,7 @@ def export(
             target = output or Path(document.file_name)
             if target.is_dir():
                 target /= document.file_name
-            if target.exists():
+            if target.is_file():
                 shared.confirm(f"{target} is there already. Overwrite it?", yes=yes)
             with _progress(shared.err) as tell:
                 size = write_whole(
@@ -197,10 +199,12 @@ def _write_standard(chunks: Iterable[bytes]) -> None:
         for chunk in chunks:
             out.write(chunk)
         out.flush()
-    except BrokenPipeError:
-        # Whoever read it has enough; the interpreter must not try again when it ends.
+    except OSError as error:
+        # The interpreter must not try again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(1) from None  # whoever read it has enough
+        raise ConfigurationError(f"standard output can't be written: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typer.main import get_group
 
 from dotpeen.cli.context import Context
 from dotpeen.errors import DotpeenError, PluginError
+from dotpeen.plugins.reason import TRACEBACK_HINT, reason
 
 PANEL: Final = "Commands of plugins"
 _PLUGIN: Final = "dotpeen.cli.plugin"
@@ -50,8 +51,8 @@ class Commands(TyperGroup):
                 raise
             raise PluginError(
                 plugin,
-                f"command {ctx.invoked_subcommand} failed: {_reason(error)}",
-                hint="DOTPEEN_DEBUG=1 shows the traceback, for those who maintain the plugin",
+                f"command {ctx.invoked_subcommand} failed: {_reason(error, ctx.obj, plugin)}",
+                hint=f"{TRACEBACK_HINT}, for those who maintain the plugin",
             ) from error
 
     def _given(self, ctx: Any, args: list[str]) -> tuple[Path | None, str | None]:
@@ -85,7 +86,7 @@ class Commands(TyperGroup):
             try:
                 group = get_group(contribution)
             except Exception as error:
-                _say(site, f"plugin {plugin}: its commands can't be built: {_reason(error)}")
+                _say(site, f"plugin {plugin}: its commands can't be built: {_reason(error, site, plugin)}")
                 continue
             group.rich_help_panel = PANEL
             groups[str(group.name)] = plugin
@@ -109,7 +110,7 @@ def _say(site: Context, text: str) -> None:
     site.err.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, site: Context | None = None, plugin: str = "") -> str:
     if isinstance(error, DotpeenError):
         return error.message
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return reason(error, site.plugins.installed[plugin].module if site is not None else None)

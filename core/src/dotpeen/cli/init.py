@@ -65,6 +65,9 @@ def _check_output(output: Path, *, force: bool) -> None:
         )
     if not output.parent.is_dir():
         raise ConfigurationError(f"{output.parent}: no such folder", hint="make it first, or name another")
+    if output.exists() and not output.is_file():
+        # Even --force would not overwrite a pipe or a device, but take it away.
+        raise ConfigurationError(f"{output} is no regular file", hint="without -o it goes to standard output")
     if output.exists() and not force:
         raise ConfigurationError(
             f"{output} exists already", hint="--force overwrites it; another -o keeps both to compare"

@@ -21,10 +21,10 @@ from dotpeen.plugins import Plugins, load_plugins
 from dotpeen.records import Match, Shape, Shapes, load_shapes
 from dotpeen.records.lookup import by_key, by_uuid, find
 from dotpeen.records.records import answered
-from dotpeen.records.thread import entry
+from dotpeen.records.thread import entry, references
 from dotpeen.registry import Entity
 
-_PLUGIN_SECONDS: Final = 2.0
+PLUGIN_SECONDS: Final = 2.0
 """What a plugin has to say what it knows of a record."""
 
 
@@ -80,6 +80,7 @@ def lookup(
         if answers.empty and canonical is not None:
             answers.matches = _referenced(shared, plugins, connection, shapes, chosen, canonical)
         for match in answers.matches:
+            match["thread"] += references(shapes[match["entity"]], match["internal"])
             match["thread"] += _thread(shared, plugins, registry.entities[match["entity"]], match["uuid"])
     if as_json:
         shared.print_json(_document(identifier, answers))
@@ -164,7 +165,7 @@ def _asked(shared: Context, plugins: Plugins, hook: str, **arguments: Any) -> li
         return []
     # A session of its own: one that a plugin hangs on is closed.
     with shared.connect("lookup") as connection:
-        answers = plugins.call(hook, timeout=_PLUGIN_SECONDS, connection=connection, **arguments)
+        answers = plugins.call(hook, timeout=PLUGIN_SECONDS, connection=connection, **arguments)
     return [(plugin, one) for plugin, found in answers for one in found]
 
 
@@ -212,8 +213,11 @@ def _print(shared: Context, match: dict[str, Any]) -> None:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             table.add_row(heading if number == 0 else "", Text(name), Text(text))
     for number, one in enumerate(match["thread"]):
-        text = " ".join(str(one[name]) for name in ("value", "at") if name in one)
-        table.add_row("thread" if number == 0 else "", Text(f"{one['source']} {one['kind']}"), Text(text))
+        parts = [str(one[name]) for name in ("value", "at") if name in one]
+        if "details" in one:
+            parts.append(json.dumps(one["details"], ensure_ascii=False))
+        known = Text(f"{one['source']} {one['kind']}")
+        table.add_row("thread" if number == 0 else "", known, Text(" ".join(parts)))
     shared.out.print(table)
 
 

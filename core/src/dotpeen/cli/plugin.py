@@ -38,8 +38,8 @@ def new(
         files = sorted(str(file.relative_to(target)) for file in target.rglob("*") if file.is_file())
         shared.print_json({"name": name, "folder": str(target), "files": files})
     shared.err.print(
-        f"Wrote {target}. Next:\n"
-        f"  pip install -e '{target}[test]' && pytest {target}\n"
+        f"Wrote {target}. Next, in an environment that has Dotpeen (from a clone of it: uv pip install ./core):\n"
+        f"  uv pip install -e '{target}[test]' && python -m pytest {target}     (or pip, as you are used to)\n"
         f"  add [plugins.{name}] to the registry; dotpeen plugins then lists it",
         markup=False,
         highlight=False,

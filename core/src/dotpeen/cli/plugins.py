@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dotpeen.cli.context import JsonOption, current
+from dotpeen.cli.context import Context, JsonOption, current
 from dotpeen.plugins import PluginInfo
+from dotpeen.plugins.reason import TRACEBACK_HINT, debugging
 
 
 def plugins(context: typer.Context, *, as_json: JsonOption = False) -> None:
@@ -19,17 +20,31 @@ def plugins(context: typer.Context, *, as_json: JsonOption = False) -> None:
     Ends with 1 when an enabled one failed or is not well. `dotpeen plugin new NAME` starts one of your own.
     """
     shared = current(context)
-    # What the table shows needs no warning beside it.
-    logging.getLogger("dotpeen.plugins").setLevel(logging.ERROR)
-    found = shared.plugins.describe()
+    # What the table shows needs no warning beside it; a traceback stands nowhere else.
+    if not debugging():
+        logging.getLogger("dotpeen.plugins").setLevel(logging.ERROR)
+    found = _with_hidden_routes(shared)
     if as_json:
         shared.print_json({"plugins": [dataclasses.asdict(plugin) for plugin in found]})
     elif found:
         shared.out.print(_table(found))
     else:
         shared.err.print("No plugin is installed. Ours are dotpeen-qif, dotpeen-erp and dotpeen-step.")
+    if not as_json and not debugging() and any(map(shared.plugins.errors, shared.plugins.enabled)):
+        shared.err.print(f"  → {TRACEBACK_HINT}", markup=False, highlight=False)
     if any(plugin.error or (plugin.health and not plugin.health.ok) for plugin in found):
         raise typer.Exit(1)
+
+
+def _with_hidden_routes(shared: Context) -> tuple[PluginInfo, ...]:
+    found = shared.plugins.describe()
+    if not any(plugin.routes for plugin in found):
+        return found
+    # Half of what a command takes to start, and few plugins have routes.
+    from dotpeen.api.hidden_routes import hidden_routes
+
+    hidden = hidden_routes(shared.registry, shared.plugins)
+    return tuple(dataclasses.replace(plugin, hidden_routes=hidden.get(plugin.name, ())) for plugin in found)
 
 
 def _table(found: tuple[PluginInfo, ...]) -> Table:
@@ -56,6 +71,7 @@ def _contributions(plugin: PluginInfo) -> list[str]:
         "import": plugin.importers,
         "command": plugin.commands,
         "route": plugin.routes,
+        "hidden by a route of ours:": plugin.hidden_routes,
     }
     return [f"{kind} {name}" for kind, names in kinds.items() for name in names]
 

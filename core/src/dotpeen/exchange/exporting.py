@@ -15,10 +15,12 @@ from dotpeen.contributions import Audience, ExportDocument, Exporter, ExportRequ
 from dotpeen.database import Connection, connect
 from dotpeen.errors import DotpeenError, PluginError
 from dotpeen.exchange.formats import check_options
+from dotpeen.plugins.reason import TRACEBACK_HINT, reason
 from dotpeen.registry import Entity, Registry
 
 _LONGEST_NAME: Final = 180
 """Bytes of a proposed file name: file systems have 255, and the file needs another while it is written."""
+_EXTENSION: Final = re.compile(r"\.\w{1,20}$")
 
 
 @dataclass(frozen=True)
@@ -110,17 +112,19 @@ def _named(plugin: str, exporter: Exporter) -> Iterator[None]:
     except (DotpeenError, psycopg.OperationalError, psycopg.InterfaceError):
         raise
     except Exception as error:
-        message = f"format {exporter.format} failed: {type(error).__name__}: {error}"
-        raise PluginError(plugin, message) from error
+        why = reason(error, getattr(exporter.open, "__module__", None))
+        raise PluginError(plugin, f"format {exporter.format} failed: {why}", hint=TRACEBACK_HINT) from error
 
 
 def _safe(name: str) -> str:
     """What of a proposed name can be a file's on any system, and in any folder."""
     text = "".join(one for one in unicodedata.normalize("NFC", name) if unicodedata.category(one)[0] != "C")
-    text = re.sub(r'[/\\:*?"<>|]+', "_", text).strip(" .")
-    stem, dot, extension = text.rpartition(".")
-    if not dot:
-        stem, extension = text, ""
-    while stem and len(f"{stem}{dot}{extension}".encode()) > _LONGEST_NAME:
-        stem = stem[:-1]
-    return f"{stem}{dot}{extension}"
+    text = re.sub(r'[/\\:*?"<>|]+', "_", text).rstrip(" .")
+    ending = _EXTENSION.search(text)
+    extension = ending[0] if ending else ""
+    # A file that begins with a dot is hidden, and one that begins with a hyphen is an option to other commands.
+    stem = text.removesuffix(extension).lstrip(" .-")
+    room = _LONGEST_NAME - len(extension.encode())
+    if len(stem.encode()) > room:
+        stem = stem.encode()[:room].decode("utf-8", "ignore").rstrip(" .")
+    return f"{stem}{extension}" if stem else ""

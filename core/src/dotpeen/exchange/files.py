@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -15,15 +16,57 @@ def write_whole(
 ) -> int:
     """Write a file beside its place and move it there when it is complete and on disk; returns its bytes.
 
-    After an error nothing is left of it, after a kill only `NAME.part`, which the next run overwrites. `progress` is
-    called with the bytes written so far. Raises `ConfigurationError` where the file can't be written.
+    After an error nothing is left of it, after a kill only `NAME.part`, which the next run overwrites. A symbolic link
+    stays, and the file that it names is written. What only passes bytes on (a pipe, a terminal, `/dev/null`) is written
+    to as it is. `progress` is called with the bytes written so far. Raises `ConfigurationError` where the target can't
+    be written, or is nothing that a file may take the place of.
     """
-    part = target.with_name(f"{target.name}.part")
-    size = 0
     written = iter(chunks)
     try:
-        with part.open("wb") as file:
-            for chunk in written:
+        if _passes_on(target):
+            return _pass_on(target, written, progress)
+        return _replace(Path(os.path.realpath(target)), written, progress)
+    except OSError as error:
+        raise ConfigurationError(f"{target} can't be written: {error.strerror}") from None
+    finally:
+        close = getattr(written, "close", None)
+        if close is not None:
+            close()
+
+
+def _passes_on(target: Path) -> bool:
+    """Tell whether it is no file and can be written to. Raises `ConfigurationError` for what can't, and `OSError`."""
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a device or a socket"
+        raise ConfigurationError(f"{target} can't be written: it is {what}, and no regular file")
+    return False
+
+
+def _pass_on(target: Path, chunks: Iterable[bytes], progress: Callable[[int], None]) -> int:
+    size = 0
+    # Without O_CREAT: what has gone since must not become a file.
+    with os.fdopen(os.open(target, os.O_WRONLY), "wb") as out:
+        for chunk in chunks:
+            out.write(chunk)
+            size += len(chunk)
+            progress(size)
+    return size
+
+
+def _replace(target: Path, chunks: Iterable[bytes], progress: Callable[[int], None]) -> int:
+    part = target.with_name(f"{target.name}.part")
+    size = 0
+    try:
+        # A new one: what was left under the name may be a link to somewhere else.
+        _forget(part)
+        with part.open("xb") as file:
+            for chunk in chunks:
                 file.write(chunk)
                 size += len(chunk)
                 progress(size)
@@ -31,16 +74,9 @@ def write_whole(
             os.fsync(file.fileno())
         part.replace(target)
         _keep_name(target.parent)
-    except OSError as error:
-        _forget(part)
-        raise ConfigurationError(f"{target} can't be written: {error.strerror}") from None
     except BaseException:
         _forget(part)
         raise
-    finally:
-        close = getattr(written, "close", None)
-        if close is not None:
-            close()
     return size
 
 

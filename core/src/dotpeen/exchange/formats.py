@@ -29,11 +29,20 @@ def choose_exporter(plugins: Plugins, entity: str, chosen: str | None) -> tuple[
     found = exporters_of(plugins, entity)
     if chosen is not None and chosen in found:
         return found[chosen]
-    if not found:
-        raise ConfigurationError(f"there is no format to export {entity} in", hint=_NONE)
     known = ", ".join(sorted(found))
     if chosen is not None:
-        raise ConfigurationError(f"{entity} can't be exported as {chosen!r}", hint=f"formats: {known}")
+        others = [exporter.entities for _, exporter in plugins.exporters() if exporter.format == chosen]
+        hints = [f"{chosen} exports {', '.join(entities)}" for entities in others if entities]
+        hints = hints or list(filter(None, [_failures(plugins)]))
+        hints += [f"formats of {entity}: {known}"] if known else []
+        raise ConfigurationError(
+            f"{entity} can't be exported as {chosen!r}",
+            hint="; ".join(hints) or _NONE,
+        )
+    if not found:
+        raise ConfigurationError(
+            f"there is no format to export {entity} in", hint=_failures(plugins) or _NONE
+        )
     if len(found) > 1:
         raise ConfigurationError(f"{entity} can be exported in several formats", hint=f"--format: {known}")
     return next(iter(found.values()))
@@ -47,11 +56,12 @@ def choose_importer(plugins: Plugins, files: Sequence[Path], chosen: str | None)
     every = {importer.format: (plugin, importer) for plugin, importer in plugins.importers()}
     known = ", ".join(sorted(every))
     if not every:
-        raise ConfigurationError("there is no format to import from", hint=_NONE)
+        raise ConfigurationError("there is no format to import from", hint=_failures(plugins) or _NONE)
     if chosen is not None:
         if chosen not in every:
             raise ConfigurationError(
-                f"there is no format {chosen!r} to import from", hint=f"formats: {known}"
+                f"there is no format {chosen!r} to import from",
+                hint=_failures(plugins) or f"formats: {known}",
             )
         return every[chosen]
     fitting = [one for one in every.values() if all(_has(file, one[1].extensions) for file in files)]
@@ -70,6 +80,11 @@ def check_options(known: Mapping[str, str], given: Mapping[str, str]) -> None:
         if name not in known:
             there = f"there are {', '.join(known)}" if known else "it has none"
             raise InvalidQueryError(name, f"the format has no option {name!r}; {there}")
+
+
+def _failures(plugins: Plugins) -> str:
+    """What of the plugins failed: the format that somebody misses may be theirs."""
+    return "; ".join(str(error) for error in plugins.failed.values())
 
 
 def _has(file: Path, extensions: Sequence[str]) -> bool:

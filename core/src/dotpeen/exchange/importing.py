@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dotpeen.contributions import Importer, ImportReport, ImportRequest
 from dotpeen.database import connect
 from dotpeen.errors import ConfigurationError, DotpeenError, PluginError
 from dotpeen.exchange.formats import check_options
+from dotpeen.plugins.reason import TRACEBACK_HINT, reason
 from dotpeen.registry import Registry
 
 
@@ -68,8 +70,9 @@ def _read(plugin: str, importer: Importer, request: ImportRequest) -> ImportRepo
     except (DotpeenError, psycopg.OperationalError, psycopg.InterfaceError):
         raise
     except Exception as error:
-        message = f"format {importer.format} failed: {type(error).__name__}: {error}"
-        raise PluginError(plugin, message, hint="nothing was written") from error
+        why = reason(error, getattr(importer.read, "__module__", None))
+        hint = f"nothing was written; {TRACEBACK_HINT}"
+        raise PluginError(plugin, f"format {importer.format} failed: {why}", hint=hint) from error
     if not isinstance(report, ImportReport):
         raise PluginError(
             plugin, f"format {importer.format} gave no ImportReport", hint="nothing was written"
@@ -79,11 +82,16 @@ def _read(plugin: str, importer: Importer, request: ImportRequest) -> ImportRepo
 
 def _check(file: Path) -> None:
     reason = None
-    if not file.exists():
+    try:
+        file.stat()
+    except FileNotFoundError:
         reason = "there is no such file"
-    elif not file.is_file():
-        reason = "it is no file"
-    elif not os.access(file, os.R_OK):
-        reason = "permission denied"
+    except OSError as error:
+        reason = "its symbolic links lead in a circle" if error.errno == errno.ELOOP else error.strerror
+    else:
+        if not file.is_file():
+            reason = "it is no file"
+        elif not os.access(file, os.R_OK):
+            reason = "permission denied"
     if reason is not None:
         raise ConfigurationError(f"{file} can't be read: {reason}")

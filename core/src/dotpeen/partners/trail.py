@@ -13,6 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from dotpeen.database import Connection
+from dotpeen.errors import ConfigurationError
 from dotpeen.partners.audit import EPOCH, MICROSECOND, audit_id
 
 # An array, so that each of the two indexes is asked by itself.
@@ -70,9 +71,18 @@ class AuditFilter:
 def query(
     connection: Connection, wanted: AuditFilter, *, limit: int | None = None
 ) -> Generator[AuditRecord, None, None]:
-    """Give the entries looked for, the newest first, without holding more than a few thousand in memory."""
+    """Give the entries looked for, the newest first, without holding more than a few thousand in memory.
+
+    Raises `ConfigurationError` where an older release made the trail.
+    """
     if not _installed(connection):
         return
+    if not _installed(connection, "dotpeen.audit_given"):
+        # Who reads the trail need not be one who may change it.
+        raise ConfigurationError(
+            "the audit trail is that of an older release of Dotpeen",
+            hint="dotpeen serve brings schema dotpeen up to date when it starts, and so does dotpeen migrate up",
+        )
     statement = sql.SQL(
         "SELECT at, partner, token_id, method, route, entity, uuid, records, status, request_id, remote,"
         " milliseconds, changed, requests,"
@@ -143,6 +153,6 @@ def _bound(moment: datetime) -> str:
     return audit_id((moment - EPOCH) // MICROSECOND)
 
 
-def _installed(connection: Connection) -> bool:
-    row = connection.execute("SELECT pg_catalog.to_regclass('dotpeen.audit') IS NOT NULL").fetchone()
+def _installed(connection: Connection, table: str = "dotpeen.audit") -> bool:
+    row = connection.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", [table]).fetchone()
     return bool(row and row[0])

@@ -33,6 +33,8 @@ class PluginInfo:
     """Groups: `dotpeen NAME …`."""
     routes: tuple[str, ...] = ()
     """As `GET /api/v1/external/equipment/{uuid}/load`."""
+    hidden_routes: tuple[str, ...] = ()
+    """Of those, written in the same way, the ones that the server doesn't serve: one of ours has the path."""
     health: Health | None = None
     """None when the plugin doesn't say, or isn't enabled."""
     error: str | None = None

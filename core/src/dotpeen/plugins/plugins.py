@@ -23,12 +23,14 @@ from dotpeen.contributions import (
     VerificationCheck,
 )
 from dotpeen.errors import DotpeenError, PluginError, RegistryError, UnknownPluginError
-from dotpeen.plugins.answers import RubbishError, checked
+from dotpeen.plugins.answers import checked
 from dotpeen.plugins.changes import Change, Changes
 from dotpeen.plugins.description import PluginInfo, describe
+from dotpeen.plugins.fitting import MisfitError, check_fit
 from dotpeen.plugins.installed import installed_plugins
-from dotpeen.plugins.patience import CALL_SECONDS, IMPORT_SECONDS, LateError, Patience, QuitError
+from dotpeen.plugins.patience import CALL_SECONDS, IMPORT_SECONDS, Patience
 from dotpeen.plugins.reading import GRACE_SECONDS, only_reading
+from dotpeen.plugins.reason import TRACEBACK_HINT, debugging, is_raised, reason
 from dotpeen.registry import Entity, Registry, plugin_settings
 
 if TYPE_CHECKING:
@@ -191,8 +193,8 @@ class Plugins:
         except DotpeenError:
             raise
         except (Exception, SystemExit) as error:
-            failure = PluginError(plugin, f"{what} failed: {_reason(error)}")
-            _log.warning("%s", failure, exc_info=error if _log.isEnabledFor(logging.DEBUG) else None)
+            failure = self._failure(plugin, f"{what} failed: {self._reason(plugin, error)}", error)
+            self._tell(logging.WARNING, failure, error)
             raise failure from error
 
     def load(self, name: str) -> None:
@@ -206,6 +208,7 @@ class Plugins:
             )
         try:
             plugin = self._patience.wait(name, "its import", lambda: self._import(name), IMPORT_SECONDS)
+            check_fit(self._manager, plugin)
             # Not in the thread: an import that comes to an end too late must not add anything to what runs.
             self._manager.register(plugin, name)
             self._manager.check_pending()
@@ -214,9 +217,9 @@ class Plugins:
         except Exception as error:
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
-            what = "does not fit" if isinstance(error, pluggy.PluginValidationError) else "can't be imported"
-            reason = str(error) if what == "does not fit" else _reason(error)
-            self._fail(name, "import", f"{what}: {reason}", error)
+            fits = not isinstance(error, MisfitError | pluggy.PluginValidationError)
+            what = "can't be imported" if fits else "does not fit"
+            self._fail(name, "import", f"{what}: {self._reason(name, error)}", error)
 
     def _import(self, name: str) -> object:
         plugin = self.installed[name].load()
@@ -236,7 +239,7 @@ class Plugins:
         try:
             answer = self._patience.wait(name, hook, call, seconds)
         except Exception as error:
-            self._fail(name, hook, f"{hook} failed: {_reason(error)}", error)
+            self._fail(name, hook, f"{hook} failed: {self._reason(name, error)}", error)
             return None
         if (name, hook) in self._errors:
             with self._lock:
@@ -256,12 +259,21 @@ class Plugins:
         now = time.monotonic()
         with self._lock:
             known = (name, hook) in self._errors
-            failure = self._errors[name, hook] = PluginError(name, message)
+            failure = self._errors[name, hook] = self._failure(name, message, error)
             quiet = known or now - self._logged.get((name, hook), float("-inf")) < _QUIET_SECONDS
             if not quiet:
                 self._logged[name, hook] = now
-        level = logging.DEBUG if quiet else logging.WARNING
-        _log.log(level, "%s", failure, exc_info=error if _log.isEnabledFor(logging.DEBUG) else None)
+        self._tell(logging.DEBUG if quiet else logging.WARNING, failure, error)
+
+    def _reason(self, name: str, error: BaseException) -> str:
+        return reason(error, self.installed[name].module if name in self.installed else None)
+
+    def _failure(self, name: str, message: str, error: BaseException) -> PluginError:
+        return PluginError(name, message, hint=TRACEBACK_HINT if is_raised(error) else None)
+
+    def _tell(self, level: int, failure: PluginError, error: BaseException) -> None:
+        shown = is_raised(error) and (debugging() or _log.isEnabledFor(logging.DEBUG))
+        _log.log(level, "%s", failure, exc_info=error if shown else None)
 
 
 def load_plugins(registry: Registry) -> Plugins:
@@ -278,13 +290,3 @@ def load_plugins(registry: Registry) -> Plugins:
 
 def _each(answers: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
     return tuple((name, value) for name, answer in answers for value in answer)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, RubbishError | LateError | QuitError):
-        return str(error)
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = "its message can't be read"
-    return f"{type(error).__name__}: {text if len(text) <= 500 else text[:497] + '...'}"

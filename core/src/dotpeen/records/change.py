@@ -15,7 +15,7 @@ from dotpeen.errors import (
     RecordConflictError,
     RecordNotFoundError,
 )
-from dotpeen.identifiers import new_cuid, new_cuid2, parse_uuid
+from dotpeen.identifiers import InvalidUuidError, new_cuid, new_cuid2, parse_uuid
 from dotpeen.records import lookup, statements, values
 from dotpeen.records.fields import Audience, Field, Identifier, Link, UuidPlace
 from dotpeen.records.question import Ask, Question, WireRow, refusal, wire_row
@@ -208,12 +208,23 @@ def _checked(
             checked.append((member, _link_value(member, name, value)))
         else:
             text = values.encode(member, value)
-            if text is not None and member.column in references and text != text.strip():
-                raise InvalidValueError(name, "an identifier has no blanks around it")
-            if text == "" and member.column in references:
-                raise InvalidValueError(name, "an empty text is no identifier: null takes it away")
+            if text is not None and member.column in references:
+                _check_reference(name, member, text)
             checked.append((member, text))
     return checked
+
+
+def _check_reference(name: str, field: Field, text: str) -> None:
+    """Raise `InvalidValueError` for what identifies nothing."""
+    if text == "":
+        raise InvalidValueError(name, "an empty text is no identifier: null takes it away")
+    if text != text.strip():
+        raise InvalidValueError(name, "an identifier has no blanks around it")
+    if field.kind == "uuid":
+        try:
+            parse_uuid(text)
+        except InvalidUuidError as error:
+            raise InvalidValueError(name, error.reason) from None
 
 
 def _settable(
@@ -300,20 +311,25 @@ def _stamped(shape: Shape, columns: dict[str, str | None]) -> dict[str, str | No
 def _unused(shape: Shape, checked: Checked, *, key: str | None, audience: Audience) -> Question[None]:
     """Look for another record that has a reference already, to name it; the database has the last word all the same.
 
-    Raises `RecordConflictError`.
+    Nor may a reference be the UUID of another record: nobody could ask for either by it. Raises
+    `RecordConflictError`.
     """
     for member, value in checked:
         if value is None or not isinstance(member, Field) or member.name not in shape.references:
             continue
-        identifier = Identifier(member.name, (member,), "external")
-        rows = yield Ask(statements.by_identifier(shape, "internal", (), (identifier,)), [value])
-        for other in (wire_row(row[1:]) for row in rows):
+        asked, parameters = [Identifier(member.name, (member,), "external")], [value]
+        if shape.ready is None and values.is_uuid(value):
+            asked.append(Identifier(shape.place.name, (shape.place,), "uuid"))
+            parameters.append(value.lower())
+        rows = yield Ask(statements.by_identifier(shape, "internal", (), tuple(asked)), parameters)
+        for matched_by, other in (((row[0] or b"").decode(), wire_row(row[1:])) for row in rows):
             if other.key != key:
                 # A partner is told of a record only where it asks for one.
                 who = f": {other.uuid or f'key {other.key}'}" if audience == "internal" else ""
-                raise RecordConflictError(
-                    shape.entity.name, (member.name,), f"another record has the same {member.name}{who}"
-                )
+                what = f"another record has the same {member.name}"
+                if matched_by != member.name:
+                    what = f"what is to be its {member.name} is the {matched_by} of another record"
+                raise RecordConflictError(shape.entity.name, (member.name,), f"{what}{who}")
 
 
 def _set_beside(shape: Shape, checked: Checked, key: Sequence[str]) -> Question[None]:

@@ -208,11 +208,12 @@ def _fitting(identifier: Identifier, text: str) -> list[str] | None:
 def _only(shape: Shape, identifier: str, rows: Sequence[Row], order: Sequence[str]) -> Match:
     matches = [Match(wire_row(row[1:]), (row[0] or b"").decode()) for row in rows]
     matches.sort(key=lambda match: order.index(match.matched_by))
-    if len({match.row.key for match in matches}) > 1:
+    records = len({match.row.key for match in matches})
+    if records > 1:
         candidates = list(
             dict.fromkeys((match.matched_by, match.row.uuid, match.row.key) for match in matches)
         )
         raise AmbiguousIdentifierError(
-            shape.entity.name, identifier, [(field, uuid) for field, uuid, _ in candidates]
+            shape.entity.name, identifier, [(field, uuid) for field, uuid, _ in candidates], records=records
         )
     return matches[0]

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
 from dotpeen.contributions import ThreadEntry
+from dotpeen.records.shape import Shape
+
+
+def references(shape: Shape, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of the external references that a record has a value of."""
+    return [
+        {"source": one.source, "kind": one.name, "value": record[one.name]}
+        for one in shape.identifiers
+        if one.kind == "external" and record.get(one.name) is not None
+    ]
 
 
 def entry(plugin: str, found: ThreadEntry) -> dict[str, Any]:

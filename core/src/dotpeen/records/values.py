@@ -216,8 +216,18 @@ _PARSERS: Final[dict[Kind, Callable[[Field, str], str]]] = {
 def _wanted(field: Field, value: object, *types: type) -> Any:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         kind = "a decimal number" if isinstance(value, Decimal) else type(value).__name__
-        raise ValueError(f"{kind} can't be a value of type {field.type}")
+        raise ValueError(f"{kind} can't be a value of type {field.type}{_as_text(field, value)}")
     return value
+
+
+def _as_text(field: Field, value: object) -> str:
+    """What to write in place of a number, where a text is wanted: numbers of another system are texts here."""
+    if field.kind != "text" or isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return ""
+    # Python itself refuses to write very long ones.
+    if isinstance(value, int) and value.bit_length() > 128:
+        return ": write it as text"
+    return f': write it as text: "{value}"'
 
 
 def _encode_text(field: Field, value: object) -> str:

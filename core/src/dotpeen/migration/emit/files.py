@@ -20,6 +20,9 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
     for shown, path in zip(contents, targets, strict=True):
         if path.is_dir():
             raise ConfigurationError(f"{shown} is a folder", hint="name another place with -o")
+        if path.exists() and not path.is_file():
+            # Even --force would not overwrite a pipe or a device, but take it away.
+            raise ConfigurationError(f"{shown} is no regular file", hint="name another place with -o")
         if path.exists() and not force:
             raise ConfigurationError(
                 f"{shown} exists already", hint="--force overwrites it; -o names another place"
