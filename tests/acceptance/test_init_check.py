@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ def test_init_never_overwrites_unasked(run_dotpeen: Any, plant: str) -> None:
     assert set(load_registry(file).entities) == {"OddName", "Part", "StockLot", "QualityPart"}
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert [left.name for left in run_dotpeen.folder.iterdir()] == ["registry.toml"]
+    pipe = run_dotpeen.folder / "pipe"
+    os.mkfifo(pipe)
+    refused = run_dotpeen("init", "--database-url", plant, "-o", pipe, "--force")
+    assert (refused.returncode, "pipe is no regular file" in refused.stderr, pipe.is_fifo()) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_init_of_chosen_schemas_as_json(run_dotpeen: Any, plant: str) -> None:

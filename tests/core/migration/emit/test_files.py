@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ def test_existing_files_stay_unless_forced(tmp_path: Path) -> None:
     write_files({new: b"1", old: b"2"}, force=True)
     assert (old.read_bytes(), new.read_bytes()) == (b"2", b"1")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["new", "old", "sub"]
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigurationError, match="pipe is no regular file"):
+        write_files({tmp_path / "new": b"1", pipe: b"2"}, force=True)
+    assert (pipe.is_fifo(), len(list(tmp_path.iterdir()))) == (True, 1)
 
 
 def test_when_one_can_not_be_placed_nothing_has_changed(
