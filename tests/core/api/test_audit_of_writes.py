@@ -26,10 +26,10 @@ PARTS = f"{EXTERNAL}/parts"
 
 @pytest.fixture(scope="module")
 def hasty(server: Server) -> Iterator[Api]:
-    """A server that waits for its database for half a second; each test changes a record of its own."""
+    """A server that waits for its database for two seconds; each test changes a record of its own."""
     url = server.create(server.template("api", build))
     registry = plant_registry()
-    settings = registry.api.model_validate(registry.api.model_dump() | {"request_timeout": "1s"})
+    settings = registry.api.model_validate(registry.api.model_dump() | {"request_timeout": "4s"})
     with serving(url, registry.model_copy(update={"api": settings})) as running:
         yield running
     server.drop(url)
