@@ -13,7 +13,7 @@ from psycopg import sql
 from dotpeen.database import Connection, connect
 from dotpeen.demo import sample
 from dotpeen.demo.run import registry_text
-from dotpeen.hooks import ExportRequest, ImportReport, ImportRequest
+from dotpeen.hooks import Audience, ExportRequest, ImportReport, ImportRequest
 from dotpeen.migration import Runner
 from dotpeen.registry import Registry, parse_registry, plugin_settings
 from dotpeen_qif.exporting.exporters import open_document
@@ -109,13 +109,21 @@ class Mes:
             connection.execute(statement.encode(), parameters or None)
             connection.commit()
 
-    def export(self, entity: str, uuid: str, *, kind: Any = "qif", **options: str) -> bytes:
+    def export(
+        self,
+        entity: str,
+        uuid: str,
+        *,
+        kind: Any = "qif",
+        audience: Audience = "internal",
+        site: Registry | None = None,
+        **options: str,
+    ) -> bytes:
         """Export a record as the exporter of the plugin does."""
         with self.session() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            request = ExportRequest(
-                self.registry, connection, self.registry.entities[entity], uuid, "internal", options=options
-            )
+            site = site or self.registry
+            request = ExportRequest(site, connection, site.entities[entity], uuid, audience, options=options)
             return b"".join(open_document(kind, self.settings, request).chunks)
 
     def versions(self) -> dict[str, list[tuple[Any, ...]]]:

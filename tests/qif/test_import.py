@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from conftest import TemplateDatabase
 from dotpeen.errors import ConfigurationError, DotpeenError, NotMigratedError
+from dotpeen.hooks import ImportReport, ImportRequest
 from dotpeen_qif import store
+from dotpeen_qif.importing.importer import read
 
 from .documents import INCHES, MILLIMETRES, PART, PLAN, Doc, Item, Measured, uuid
 from .mes import EVERYTHING, Mes, build, build_sidecar, counts, registry, sidecar_registry
@@ -407,7 +410,7 @@ def test_what_the_database_refuses_is_named_by_its_line(mes: Mes, tmp_path: Path
     report = mes.load(PLANNED.write(tmp_path), partial=True, create=EVERYTHING)
 
     (item,) = report.items
-    assert (item.outcome, item.identifier, item.where) == ("conflicting", "Length B", "plan.qif:16")
+    assert (item.outcome, item.identifier, item.where) == ("conflicting", "2 Length B", "plan.qif:16")
     assert mes.rows('SELECT "name" FROM public."QIFCharacteristic"') == [("Length A",)]
 
 
@@ -470,3 +473,183 @@ def test_an_mes_without_uuids_is_refused(template_database: TemplateDatabase, tm
 
     with pytest.raises(NotMigratedError):
         Mes(template_database("qif_bare", bare)).load(PLANNED.write(tmp_path))
+
+
+def test_a_uuid_is_given_to_one_record_of_the_files(mes: Mes, tmp_path: Path) -> None:
+    shared = uuid("shared")
+    plan = replace(PLANNED, plan=shared)
+    other = Doc("other", [Item("Length A", uuid=shared)], plan=uuid("other"), part=None)
+    results = replace(
+        INSPECTED,
+        external=plan,
+        results=[Measured(0, "10.1", uuid=uuid("first")), Measured(1, "25.2", uuid=shared)],
+        serial_uuid=PART,
+    )
+    files = [document.write(tmp_path) for document in (plan, other, results)]
+
+    report = mes.load(*files, partial=True, create=EVERYTHING)
+
+    said = {(one.entity, one.message) for one in report.items if one.outcome == "conflicting"}
+    for entity, start in (
+        ("QIFMeasurementPlan", f"the UUID {shared} is that of QIFCharacteristic 1 Length A, too: other.qif:"),
+        ("QIFCharacteristic", f"the UUID {shared} is that of QIFMeasurementPlan {shared}, too: plan.qif:"),
+        ("Part", f"the UUID {PART} is that of SerializedPart SN-1, too: results.qif:"),
+        ("SerializedPart", f"the UUID {PART} is that of Part PN-1, too: plan.qif:6"),
+    ):
+        assert any(message.startswith(start) for one, message in said if one == entity), (entity, said)
+    assert all(not mes.count(entity) for entity in ("Part", "SerializedPart", "QIFMeasurementPlan"))
+
+
+def test_a_uuid_of_an_entity_that_qif_has_no_place_for_is_not_given_again(mes: Mes, tmp_path: Path) -> None:
+    taken = uuid("taken")
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+    mes.execute(
+        'INSERT INTO public."ECORequest" ("id", "ecoNumber", "partId", "title", "requestedAt", "updatedAt",'
+        " \"persistentUuid\") SELECT 'c' || repeat('1', 24), 'E-1', \"id\", 'T', now(), now(), %s"
+        ' FROM public."Part"',
+        [taken],
+    )
+    results = [Measured(0, "10.1", uuid=taken), Measured(1, None, uuid=uuid("bare"))]
+
+    report = mes.load(replace(INSPECTED, results=results).write(tmp_path), create=EVERYTHING)
+
+    (item,) = report.items
+    assert (item.outcome, item.entity, item.message) == (
+        *("conflicting", "QIFMeasurementResult"),
+        f"the UUID {taken} is that of a record of ECORequest",
+    )
+
+
+def test_a_measurement_does_not_get_a_uuid_that_was_issued(mes: Mes, documents: tuple[Path, Path]) -> None:
+    mes.execute(
+        "INSERT INTO dotpeen.issued (entity, key, uuid, current) VALUES ('ECORequest', 'c1', %s, false)",
+        [uuid("first")],
+    )
+
+    report = mes.load(*documents, create=EVERYTHING)
+
+    assert [item.message for item in report.items] == [
+        f"the UUID {uuid('first')} was issued to a record of ECORequest"
+    ]
+
+
+def test_what_no_column_holds_is_left_out_with_its_line(mes: Mes, tmp_path: Path) -> None:
+    mes.execute('ALTER TABLE public."QIFMeasurementResult" ALTER "measuredValue" TYPE numeric(6, 3)')
+    mes.execute('ALTER TABLE public."QIFCharacteristic" ALTER "name" TYPE varchar(10)')
+    items = [*PLANNED.items, Item("A name that is too long", designator="3")]
+    plan = replace(PLANNED, items=items)
+    results = replace(
+        INSPECTED,
+        external=plan,
+        results=[*INSPECTED.results, Measured(0, "123456.7", "FAIL", uuid=uuid("third"))],
+    )
+
+    report = mes.load(plan.write(tmp_path), results.write(tmp_path), partial=True, create=EVERYTHING)
+
+    long, large = report.items
+    assert (long.outcome, long.identifier, (long.where or "").split(":")[0]) == (
+        *("conflicting", "3 A name that is too long"),
+        "plan.qif",
+    )
+    assert "too long" in long.message
+    assert (large.outcome, large.identifier) == ("conflicting", uuid("third"))
+    assert "overflow" in large.message
+    assert (large.where or "").startswith("results.qif:")
+    assert mes.rows('SELECT "name" FROM public."QIFCharacteristic" ORDER BY 1') == [
+        ("Length A",),
+        ("Length B",),
+    ]
+    assert mes.count("QIFMeasurementResult") == 2
+
+
+def test_no_message_shows_a_key(mes: Mes, documents: tuple[Path, Path]) -> None:
+    mes.execute('ALTER TABLE public."QIFCharacteristic" ADD CHECK ("nominalValue" < 20)')
+
+    report = mes.load(*documents, partial=True, create=EVERYTHING)
+
+    keys = [key for (key,) in mes.rows('SELECT "id" FROM public."Part"')]
+    assert report.items
+    assert not any("Failing row" in item.message or keys[0] in item.message for item in report.items)
+
+
+@pytest.mark.parametrize("column", ["numeric(8, 3)", "real"])
+def test_a_number_that_the_column_rounds_is_kept(mes: Mes, tmp_path: Path, column: str) -> None:
+    mes.execute(f'ALTER TABLE public."QIFMeasurementResult" ALTER "measuredValue" TYPE {column}')
+    files = [PLANNED.write(tmp_path)]
+    results = [Measured(0, "10.12345678", uuid=uuid("first")), Measured(1, "25.2", uuid=uuid("second"))]
+    files.append(replace(INSPECTED, results=results).write(tmp_path))
+
+    report = mes.load(*files, create=EVERYTHING)
+    again = mes.load(*files, create=EVERYTHING)
+
+    assert report.clean
+    assert counts(again)["QIFMeasurementResult"] == {"unchanged": 2}
+    assert b"<Value>10.12345678</Value>" in mes.export("Part", PART)
+
+
+def test_two_imports_of_one_file_at_once_make_its_records_once(
+    mes: Mes, documents: tuple[Path, Path]
+) -> None:
+    reports: list[ImportReport] = []
+    other = Thread(target=lambda: reports.append(mes.load(*documents, create=EVERYTHING)))
+    with mes.session() as connection:
+        connection.execute("SELECT 1")  # begins the transaction that is still open after the import
+        request = ImportRequest(mes.registry, connection, documents, options={"create": EVERYTHING})
+        first = read(request, mes.settings)
+        other.start()
+        other.join(0.3)
+        assert other.is_alive()
+        connection.commit()
+    other.join(30)
+
+    assert counts(first) == WHOLE
+    (second,) = reports
+    assert counts(second) == {entity: {"unchanged": number["created"]} for entity, number in WHOLE.items()}
+
+
+def test_a_document_that_nobody_has_is_named_once(mes: Mes, tmp_path: Path) -> None:
+    many = [Measured(0, "10.1", uuid=uuid(f"measured {n}")) for n in range(200)]
+
+    report = mes.load(replace(INSPECTED, results=many).write(tmp_path), create=EVERYTHING, part="PN-1")
+
+    missing, folded = report.items
+    assert (missing.outcome, missing.identifier) == ("unmatched", "results.qif")
+    assert missing.message == (
+        f"refers to plan.qif (QPId {PLANNED.qpid}), which is not among the files, not beside it"
+        " and was never imported"
+    )
+    assert folded.message.endswith("; and 199 more")
+    assert report.counts["QIFMeasurementResult"] == {"unmatched": 200}
+
+
+def test_what_depends_on_a_part_that_is_left_out_says_so(mes: Mes, tmp_path: Path) -> None:
+    part(mes)
+
+    report = mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    assert [item.message for item in report.items][1:3] == ["its part is left out", "its plan is left out"]
+
+
+def test_results_that_repeat_a_plan_otherwise_name_both_values(mes: Mes, tmp_path: Path) -> None:
+    mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+    whole = replace(
+        PLANNED, name="whole", items=[Item("Length A", nominal="10.2")], results=[Measured(0, "10.1")]
+    )
+
+    report = mes.load(whole.write(tmp_path), create=EVERYTHING)
+
+    assert report.items[0].identifier == "1 Length A"
+    assert report.items[0].message.endswith(": nominalValue is 10.2 in the file and 10 in the MES")
+
+
+def test_hints_name_the_option_that_helps(mes: Mes, tmp_path: Path) -> None:
+    PLANNED.write(tmp_path)
+    nameless = mes.load(replace(INSPECTED, serial=None).write(tmp_path), create=EVERYTHING)
+    partless = mes.load(replace(PLANNED, part=None, number=None).write(tmp_path), create=EVERYTHING)
+
+    assert "the file has no value for serialNumber; --option unnamed=yes gives it its UUID for one" in [
+        item.message for item in nameless.items
+    ]
+    assert partless.items[0].message == (
+        "the file names no part that it belongs to; --option part=NUMBER says which"
+    )

@@ -26,6 +26,7 @@ from dotpeen_qif.model import (
     Unit,
 )
 from dotpeen_qif.reading import read_document
+from dotpeen_qif.reading.values import time_of
 from qif_documents import BORE, DOCUMENT, FACE, LABEL, MEASURED, PART, PLAN, RESULTS, WHOLE, measurements
 
 MM = Unit("mm", "linear", Decimal("0.001"), si_name="meter")
@@ -419,3 +420,24 @@ def test_vendors_files_have_what_we_know_of_them(standards: Path) -> None:
     assert results.traceability is not None
     assert [cited.plan for cited in results.traceability.plans] == [plan.uuid]
     assert len(taken(results)) == 42
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-02-28T24:00:00", "2026-03-01T00:00:00"),
+        ("2026-12-31T24:00:00.000Z", "2027-01-01T00:00:00+00:00"),
+        ("9999-12-31T23:59:59", "9999-12-31T23:59:59"),
+    ],
+)
+def test_the_end_of_a_day_is_a_time(text: str, moment: str) -> None:
+    assert time_of(text).isoformat() == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9999-12-31T24:00:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "2026-01-01T24:00:01"],
+)
+def test_a_time_that_no_calendar_has_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no date and time"):
+        time_of(text)

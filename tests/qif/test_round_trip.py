@@ -42,6 +42,7 @@ VENDORS = (
     "WIDGET_QIF_PLAN_W_QPIDS.QIF",
     "WIDGET_QIF_RESULTS_W_QPIDS.QIF",
     "sheetMetalPlanWithUUIDs.QIF",
+    "mitutoyo_results_serialized_pass_fail_sample.QIF",
     "simplePlan.QIF",
 )
 
@@ -218,3 +219,17 @@ def test_vendors_documents_keep_what_they_say(empty: Mes, standards: Path, tmp_p
         for content in (old, new)
     ]
     assert values[0] == values[1]
+
+
+def test_a_verdict_without_measurements_comes_back(empty: Mes, standards: Path) -> None:
+    file = standards / "qif" / "samples" / "mitutoyo_results_serialized_pass_fail_sample.QIF"
+
+    report = empty.load(file, create=EVERYTHING)
+
+    assert report.items == []
+    assert counts(report) == {"Part": {"created": 1}, "SerializedPart": {"created": 1}}
+    for entity in ("Part", "SerializedPart"):
+        (uuid,) = empty.rows(f'SELECT "persistentUuid"::text FROM public."{entity}"')[0]
+        document = empty.export(entity, uuid).decode()
+        assert "<ThisResultsInstanceQPId>fd43400a-29bf-4ec6-b96c-e2f846eb6ff7" in document
+        assert document.count("<InspectionStatusEnum>PASS<") == 2

@@ -16,6 +16,8 @@ from dotpeen_qif.validate.schema import load_schema
 from dotpeen_qif.validate.structure import Ids
 from qif_documents import BORE, DOCUMENT, FACE, LABEL, MEASURED, PLAN, WHOLE, measurements
 
+from .documents import Doc, Item, Measured, uuid
+
 Check = Callable[[str], Report]
 
 
@@ -300,7 +302,9 @@ def test_the_command_says_what_is_wrong_and_where(run_dotpeen: Any, site: Path) 
     assert good == "good.qif: valid"
     assert bad.startswith(f"bad.qif:{BAD}: error: the UUID of the designator")
     assert count == "bad.qif: 1 error"
-    assert "Not checked against the schemas of QIF: set schema_dir" in done.stderr
+    assert "Not checked against the schemas of QIF: set schema_dir in [plugins.qif]" in " ".join(
+        done.stderr.split()
+    )
 
     done = run_dotpeen("qif", "validate", "bad.qif", "--json")
     assert done.returncode == 1
@@ -324,3 +328,26 @@ def test_the_command_shows_what_a_document_has(run_dotpeen: Any, site: Path) -> 
     assert [one["nominal"] for one in shown["plans"][0]["characteristics"]] == ["12.000", None, None, "80"]
     assert shown["results"][0]["statuses"] == {"FAIL": 1, "PASS": 1, "none": 1}
     assert run_dotpeen("qif", "show", "missing.qif").returncode == 2
+
+
+@pytest.mark.slow
+def test_the_command_sums_up_many_sets_of_results(run_dotpeen: Any, site: Path, tmp_path: Path) -> None:
+    text = Doc("many", [Item("Length A")], results=[Measured(0, "10.1")]).text
+    start, end = text.index("<MeasurementResults id"), text.index("</MeasurementResultsSet>")
+    file = tmp_path / "many.qif"
+    file.write_text(text[:start] + 40 * text[start:end] + text[end:], encoding="utf-8")
+
+    shown = run_dotpeen("qif", "show", "many.qif").stdout
+
+    assert "40 sets of results with 40 measurements: sets 40 PASS; measurements 40 PASS" in shown
+    assert "and 30 more sets" in shown
+
+
+def test_a_plan_with_the_uuid_of_a_characteristic_is_an_error(tmp_path: Path) -> None:
+    shared = uuid("shared")
+    file = Doc("plan", [Item("Length A", uuid=shared)], plan=shared).write(tmp_path)
+
+    (error,) = validate(file).errors
+
+    assert error.check == "uuid"
+    assert f"the ThisInstanceQPId, {shared}, is the UUID of the designator in line" in error.message

@@ -21,7 +21,7 @@ from dotpeen_qif.reading import read_document
 if TYPE_CHECKING:
     from dotpeen_qif.validate import Report
 
-_MOST_SHOWN: Final = 20
+_MOST_SHOWN: Final = 10
 """Sets of results that `show` has a line for each of."""
 
 app = typer.Typer(
@@ -78,7 +78,9 @@ def validate_files(
         shared.print_json({"files": [_report_json(report) for report in reports]})
     if folder is None:
         shared.err.print(
-            "Not checked against the schemas of QIF: set schema_dir in [plugins.qif] to the folder of the standard."
+            "Not checked against the schemas of QIF: set schema_dir in [plugins.qif] to the folder of the standard.",
+            markup=False,
+            highlight=False,
         )
     if unreadable:
         raise typer.Exit(2)
@@ -204,14 +206,16 @@ def _print_plan(shared: Context, plan: Plan) -> None:
     for one in plan.characteristics:
         table.add_row(
             escape(one.designator or one.name or one.key),
-            one.kind,
+            escape(one.kind),
             "" if one.nominal is None else str(one.nominal),
             _tolerance(one),
             escape(one.unit.name) if one.unit is not None else "",
             one.uuid or "",
         )
     shared.out.print(
-        f"\nPlan {plan.uuid or 'without a UUID'}: {_counted(len(plan.characteristics), 'characteristic')}"
+        f"\nPlan {plan.uuid or 'without a UUID'}: {_counted(len(plan.characteristics), 'characteristic')}",
+        markup=False,
+        highlight=False,
     )
     shared.out.print(table)
 
@@ -226,7 +230,7 @@ def _table(*headings: str) -> Table:
 def _tolerance(characteristic: Characteristic) -> str:
     tolerance = characteristic.tolerance
     if tolerance is None:
-        return characteristic.fit or characteristic.untoleranced or ""
+        return escape(characteristic.fit or characteristic.untoleranced or "")
     if tolerance.zone is not None:
         return f"zone {tolerance.zone}"
     return _span(tolerance)
@@ -249,13 +253,25 @@ def _print_results(shared: Context, sets: list[dict[str, Any]]) -> None:
     for one in sets[:_MOST_SHOWN]:
         table.add_row(
             one["uuid"] or "without a UUID",
-            one["status"] or "",
+            escape(one["status"] or ""),
             escape(", ".join(one["serials"])),
             f"{one['measurements']:,}",
-            ", ".join(f"{count:,} {status}" for status, count in one["statuses"].items()),
+            escape(_statuses(one["statuses"])),
         )
     total = sum(one["measurements"] for one in sets)
-    shared.out.print(f"\n{_counted(len(sets), 'set')} of results with {_counted(total, 'measurement')}")
+    line = f"\n{_counted(len(sets), 'set')} of results with {_counted(total, 'measurement')}"
+    verdicts, statuses = Counter(one["status"] or "none" for one in sets), Counter[str]()
+    for one in sets:
+        statuses.update(one["statuses"])
+    if len(sets) > 1:
+        line += f": sets {_statuses(verdicts)}; measurements {_statuses(statuses) or 'none'}"
+    shared.out.print(line, markup=False, highlight=False, soft_wrap=True)
     shared.out.print(table)
     if len(sets) > _MOST_SHOWN:
-        shared.out.print(f"and {len(sets) - _MOST_SHOWN:,} more; --json lists all")
+        shared.out.print(f"and {len(sets) - _MOST_SHOWN:,} more sets; --json lists all", highlight=False)
+
+
+def _statuses(counts: Mapping[str, int]) -> str:
+    """Return how many there are of each status: `12 PASS, 1 FAIL`, the most first."""
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{count:,} {status}" for status, count in ordered)

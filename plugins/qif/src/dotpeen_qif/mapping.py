@@ -34,6 +34,8 @@ class Source:
     attributes: tuple[Field, ...]
     links: Mapping[str, Link]
     """By the section of the records that they lead to."""
+    for_partners: bool = False
+    """Columns, attributes and links are those that the registry exposes."""
 
     @property
     def has_uuids(self) -> bool:
@@ -155,7 +157,7 @@ def _source(shapes: Shapes, settings: Settings, section: Section, where: str, au
             else:
                 columns[name] = field
     seen = {name: link for name, link in links.items() if name in columns}
-    return Source(shape, section.single_columns(), columns, tuple(attributes), seen)
+    return Source(shape, section.single_columns(), columns, tuple(attributes), seen, audience == "external")
 
 
 def _field(shape: Shape, section: Section, name: str, column: str, where: str) -> Field | None:

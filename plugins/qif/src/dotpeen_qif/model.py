@@ -7,7 +7,7 @@ of no meaning outside that document. `line` is the line in the file, 0 where the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -190,6 +190,23 @@ class Measurement:
     line: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Measurements that look the same in a file.
+
+    `measurement` is what they have in common, with a slot (`dotpeen_qif.reading.shapes.slot_of`) for every text in
+    which they differ, numbers and times included. `model` makes the measurement of values and line; it raises
+    `QifDocumentError` for values that can't be understood.
+    """
+
+    measurement: Measurement
+    model: Callable[[Sequence[str], int], Measurement]
+
+
+Skimmed: TypeAlias = tuple[Sample, Sequence[str], int]
+"""A measurement that was recognized: what it looks like, its values, its line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Results:
     """One `MeasurementResults`: what one inspection found."""
@@ -202,6 +219,8 @@ class Results:
     """Keys of the actuals it names."""
     measurements: Iterator[Measurement] | Sequence[Measurement] = ()
     """Read once where it is an iterator: files are larger than memory."""
+    skimmed: Iterator[Measurement | Skimmed] | None = None
+    """The same measurements, where they are read from a file, for who can do with less than the model of each."""
     at: datetime | None = None
     operator: str | None = None
     """`InspectionTraceability/InspectionOperator/Name`."""

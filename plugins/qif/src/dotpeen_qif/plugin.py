@@ -51,7 +51,8 @@ def dotpeen_thread_entries(connection: Connection, entity: Entity, uuid: str) ->
     from dotpeen_qif import store
 
     return [
-        ThreadEntry("qif-document", document.qpid, document.imported_at, {"file": document.file_name})
+        # Partners see these, too: the name of a file on the site's machines is none of their business.
+        ThreadEntry("qif-document", document.qpid, document.imported_at)
         for document in store.documents(connection, uuid)
     ]
 

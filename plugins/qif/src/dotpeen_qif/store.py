@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from importlib.resources import files
 from typing import Any, Final, Literal, TypeVar
 
 from psycopg import sql
 
 from dotpeen.database import Connection
-from dotpeen.errors import DotpeenError
+from dotpeen_qif.installation import installed, rights
 from dotpeen_qif.model import (
     Actual,
     Characteristic,
@@ -29,8 +28,6 @@ from dotpeen_qif.model import (
     Unit,
 )
 
-SCHEMA: Final = "dotpeen_qif"
-VERSION: Final = 1
 T = TypeVar("T", Product, Plan, Characteristic, Actual, Measurement, Results)
 
 _LOCAL: Final[Mapping[type, frozenset[str]]] = {
@@ -39,10 +36,20 @@ _LOCAL: Final[Mapping[type, frozenset[str]]] = {
     Characteristic: frozenset(),
     Actual: frozenset({"product"}),
     Measurement: frozenset({"characteristic", "actual", "device", "designator_uuid"}),
-    Results: frozenset({"actuals", "measurements", "plan", "order", "order_uuid"}),
+    Results: frozenset({"actuals", "measurements", "skimmed", "plan", "order", "order_uuid"}),
 }
 """Fields that are not kept beside UUID, key and line: they are local to the document, or have a column here."""
 _NUMBERS: Final = frozenset({"nominal", "value", "deviation"})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of a record's kept words counts, and for whom."""
+
+    sources: Mapping[str, Sequence[str]]
+    """The columns that each field is made of."""
+    fields: frozenset[str] | None = None
+    """The fields that the reader may see; None: all. Attributes that aren't columns are never among the former."""
 
 
 @dataclass(frozen=True)
@@ -85,35 +92,9 @@ class KeptResults:
     said: Mapping[str, Any]
 
 
-def installed(connection: Connection) -> bool:
-    """Tell whether anything was ever imported."""
-    row = connection.execute("SELECT pg_catalog.to_regclass('dotpeen_qif.revision') IS NOT NULL").fetchone()
-    return row is not None and bool(row[0])
-
-
-def install(connection: Connection) -> None:
-    """Make the schema where it is missing, in the caller's transaction. Changes nothing where it is there.
-
-    Raises `DotpeenError` where it was made by a newer version of the plugin.
-    """
-    if not installed(connection):
-        # Two first imports at once: the second one waits and finds the schema.
-        connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('dotpeen_qif'))")
-        if not installed(connection):
-            connection.execute(files("dotpeen_qif").joinpath("store.sql").read_bytes())
-            connection.execute("INSERT INTO dotpeen_qif.revision (version) VALUES (%s)", [VERSION])
-            return
-    row = connection.execute("SELECT pg_catalog.max(version) FROM dotpeen_qif.revision").fetchone()
-    if row is not None and row[0] is not None and row[0] > VERSION:
-        raise DotpeenError(
-            f"schema {SCHEMA} is of version {row[0]}, and this plugin knows {VERSION}",
-            hint="install the dotpeen-qif that made it, or a newer one",
-        )
-
-
 def documents(connection: Connection, uuid: str) -> Sequence[ImportedDocument]:
     """Return the documents that speak of a record, the latest first; for a measurement, those with its results."""
-    if not installed(connection):
+    if not rights(connection, "SELECT"):
         return ()
     rows = connection.execute(
         "SELECT d.qpid::text, d.file_name, d.imported_at FROM dotpeen_qif.document AS d WHERE d.qpid IN ("
@@ -128,7 +109,7 @@ def documents(connection: Connection, uuid: str) -> Sequence[ImportedDocument]:
 
 def parts(connection: Connection, qpid: str) -> Sequence[AboutPart]:
     """Return the parts that a document is about: what its QPId, or that of its results, leads to."""
-    if not installed(connection):
+    if not rights(connection, "SELECT"):
         return ()
     rows = connection.execute(
         "SELECT DISTINCT m.entity, m.uuid::text, f.kind FROM dotpeen_qif.mention AS m JOIN ("
@@ -180,12 +161,12 @@ def merged(
     said: Mapping[str, Any] | None,
     held: Mapping[str, Any] | None,
     row: Mapping[str, object],
-    sources: Mapping[str, Sequence[str]],
+    seen: Seen,
 ) -> T:
     """Return a record of the MES with what its document said of it, where the MES still holds what was imported.
 
-    `row` has the columns of the MES as they are now, `sources` the columns that each field is made of, `said` and
-    `held` come from `dotpeen_qif.kept` or `.measurement`; None where the record is not in there.
+    `row` has the columns of the MES as they are now, `said` and `held` come from `dotpeen_qif.kept` or
+    `.measurement`; None where the record is not in there. What the reader may not see stays as the record has it.
     """
     if said is None:
         return record
@@ -195,7 +176,10 @@ def merged(
         name: read(name, value)
         for name, value in said.items()
         if name in known
-        and all(_same(row[column], then.get(column)) for column in sources.get(name, ()) if column in row)
+        and (seen.fields is None or name in seen.fields)
+        and all(
+            _same(row[column], then.get(column)) for column in seen.sources.get(name, ()) if column in row
+        )
     }
     return replace(record, **changes)
 

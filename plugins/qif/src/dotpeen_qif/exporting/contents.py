@@ -12,8 +12,8 @@ from psycopg.rows import dict_row
 
 from dotpeen.database import Connection
 from dotpeen.errors import RecordNotFoundError
-from dotpeen_qif import store
 from dotpeen_qif.exporting.interpretation import attributes_of, interpreted, read_said
+from dotpeen_qif.installation import installed
 from dotpeen_qif.mapping import AND, COMMA, Mapped, Source, name
 from dotpeen_qif.model import Characteristic, Plan, Product
 from dotpeen_qif.settings import Settings
@@ -59,7 +59,7 @@ class Contents:
 
 def read_contents(connection: Connection, mapped: Mapped, settings: Settings, wanted: Wanted) -> Contents:
     """Read them. Raises `RecordNotFoundError` where there is no such record, or it belongs to no part."""
-    kept = store.installed(connection)
+    kept = installed(connection)
     product = _product(connection, mapped, wanted, kept=kept)
     rows = _plan_rows(connection, mapped, wanted, product.uuid or "", kept=kept)
     if wanted.subject == "part" and not wanted.every_plan:
@@ -78,7 +78,7 @@ def read_contents(connection: Connection, mapped: Mapped, settings: Settings, wa
             characteristics=[characteristic for characteristic, _ in own],
             attributes=attributes_of(mapped["plan"], row),
         )
-        plan = said.merged(plan, row, mapped["plan"])
+        plan = said.merged(plan, row, mapped["plan"], "plan")
         plans.append(PlanContents(plan, [key for _, key in own]))
     return Contents(product, plans, kept)
 
@@ -106,7 +106,7 @@ def _product(connection: Connection, mapped: Mapped, wanted: Wanted, *, kept: bo
         attributes={**attributes_of(part, row), **_changes(connection, mapped, row["uuid"])},
     )
     said = read_said(connection, [row["uuid"]] if kept else [])
-    return said.merged(product, row, part)
+    return said.merged(product, row, part, "part")
 
 
 def _changes(connection: Connection, mapped: Mapped, part: str) -> dict[str, str]:
@@ -138,8 +138,11 @@ def _plan_rows(
         parameters.append(wanted.uuid)
     elif wanted.subject != "part":
         measured = _measured(mapped, wanted.subject)
-        conditions.append(sql.SQL("({}{})").format(measured, _kept_results(plan, wanted.subject, kept=kept)))
-        parameters += [wanted.uuid] * (2 if kept else 1)
+        # What was measured is not told to partners by what documents said where its column is hidden.
+        result = mapped.get("result")
+        told = kept and not (plan.for_partners and (result is None or wanted.subject not in result.links))
+        conditions.append(sql.SQL("({}{})").format(measured, _kept_results(plan, wanted.subject, kept=told)))
+        parameters += [wanted.uuid] * (2 if told else 1)
     has_results = sql.SQL("({}{})").format(_measured(mapped), _kept_results(plan, kept=kept))
     query = sql.SQL("SELECT {}, {} AS has_results FROM {} JOIN {} ON {} WHERE {}").format(
         _selected(plan, "p", native=kept),
@@ -163,7 +166,7 @@ def _measured(mapped: Mapped, subject: Subject | None = None) -> sql.Composable:
     condition = mapped["characteristic"].linked("plan", "c", "p")
     if subject is not None:
         if subject not in result.links:
-            return sql.SQL("%s IS NULL")
+            return sql.SQL("%s::text IS NULL")
         rows += sql.SQL(" JOIN {} ON {}").format(mapped[subject].rows("s"), result.linked(subject, "m", "s"))
         condition = sql.SQL("{} AND {}").format(condition, mapped[subject].has_uuid("s", sql.Placeholder()))
     return sql.SQL("EXISTS (SELECT FROM {} WHERE {})").format(rows, condition)
@@ -214,7 +217,7 @@ def _characteristics(
     found: dict[str, list[tuple[Characteristic, tuple[str, ...]]]] = {}
     for row in rows:
         characteristic = interpreted(row, settings, attributes_of(source, row))
-        characteristic = said.merged(characteristic, row, source)
+        characteristic = said.merged(characteristic, row, source, "characteristic")
         found.setdefault(row["plan"], []).append((characteristic, tuple(row["key"])))
     return found
 

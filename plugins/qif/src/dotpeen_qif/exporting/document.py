@@ -21,7 +21,7 @@ from dotpeen_qif.exporting.characteristics import (
     write_characteristics,
 )
 from dotpeen_qif.exporting.contents import Contents
-from dotpeen_qif.exporting.interpretation import sources_of
+from dotpeen_qif.exporting.interpretation import seen_of
 from dotpeen_qif.exporting.kept import KeptMeasured, PlainMeasured
 from dotpeen_qif.exporting.markup import attributes, element, leaf
 from dotpeen_qif.exporting.results import write_actual, write_lot
@@ -190,7 +190,7 @@ class ResultsDocument:
             first_actual=self._first_actual,
             first_id=self._first_result,
             document=(self._document_id, self._plan[0].qpid) if self._plan else None,
-            sources=sources_of(self.site.mapped["result"]),
+            seen=seen_of("result", self.site.mapped["result"]),
         )
         yield f'<Results>\n<MeasurementResultsSet n="{totals.groups}">\n'
         yield from writer.write(self._measured.measurements())
@@ -200,10 +200,10 @@ class ResultsDocument:
             names = [field.name for field in serial.attributes]
             lot = self.site.mapped.get("lot")
             lot_names = [field.name for field in lot.attributes] if lot is not None else []
-            sources = {"serial": sources_of(serial)["number"], "lot": sources_of(serial).get("lot", [])}
+            seen = seen_of("serial", serial)
             yield f'<ActualComponentSets n="1">\n<ActualComponentSet n="{totals.actuals}">\n'
             for n, row in enumerate(self._measured.actuals()):
-                yield write_actual(row, self._first_actual + n, self._first_lot, names, sources, lot_names)
+                yield write_actual(row, self._first_actual + n, self._first_lot, names, seen, lot_names)
             yield "</ActualComponentSet>\n</ActualComponentSets>\n"
         yield "</Results>\n"
         if totals.lots:

@@ -28,17 +28,41 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+_NUMERIC: Final = ("nominal", "upper", "lower", "unit")
+_SHOWN: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "part": {one: (one,) for one in ("number", "name", "revision", "description")},
+    "plan": {one: (one,) for one in ("number", "version", "name")},
+    "characteristic": {
+        **{one: (one,) for one in ("number", "name", "kind", "balloon")},
+        **dict.fromkeys(("nominal", "tolerance", "unit", "untoleranced", "fit"), _NUMERIC),
+        "attribute": ("kind",),
+        "what": ("kind",),
+        "designator": ("balloon",),
+    },
+    "serial": {"serial": ("number",), "lot": ("lot",)},
+    "result": {
+        **{one: (one,) for one in ("value", "status", "operator", "at")},
+        "unit": ("value",),
+        "text": ("value",),
+    },
+}
+"""Section to field to the settings whose columns partners have to see before they see what a document said of it.
+
+Partners see no other field of a document: no column stands for it that somebody could have exposed.
+"""
+
+
 @dataclass(frozen=True)
 class Said:
     """What documents said of some records, and what the columns held then: `dotpeen_qif.kept`."""
 
     by_uuid: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
 
-    def merged(self, record: Record, row: Mapping[str, Any], source: Source) -> Record:
+    def merged(self, record: Record, row: Mapping[str, Any], source: Source, section: str) -> Record:
         """Return a record with what its document said, where the columns (`=name` in the row) still are the same."""
         said, held = self.by_uuid.get(record.uuid or "", (None, None))
         now = {key[1:]: value for key, value in row.items() if key.startswith("=")}
-        return store.merged(record, said, held, now, sources_of(source))
+        return store.merged(record, said, held, now, seen_of(section, source))
 
 
 def read_said(connection: Connection, uuids: Sequence[str | None]) -> Said:
@@ -59,6 +83,19 @@ def sources_of(source: Source) -> Mapping[str, Sequence[str]]:
         for made_of in _FIELDS.get(setting, (setting,)):
             made.setdefault(made_of, []).append(column.column)
     return made
+
+
+def seen_of(section: str, source: Source) -> store.Seen:
+    """Return what of the kept words of a section's records its readers may see."""
+    made = sources_of(source)
+    if section == "serial":
+        made = {"serial": made.get("number", ()), "lot": made.get("lot", ())}
+    if not source.for_partners:
+        return store.Seen(made)
+    shown = frozenset(
+        field for field, needed in _SHOWN[section].items() if all(one in source.columns for one in needed)
+    )
+    return store.Seen(made, shown)
 
 
 def attributes_of(source: Source, row: Mapping[str, Any]) -> dict[str, str]:

@@ -46,6 +46,13 @@ def measured_of(
 class KeptMeasured(Measured):
     """Results of which some came with documents."""
 
+    def __init__(
+        self, connection: Connection, mapped: Mapped, settings: Settings, contents: Contents, wanted: Wanted
+    ) -> None:
+        super().__init__(connection, mapped, settings, contents, wanted)
+        # A set of results may say of a whole part that it passed, without a plan or a measurement.
+        self.possible = self.linked
+
     @property
     def writer(self) -> type[KeptResultsWriter]:
         """What writes them."""
@@ -87,6 +94,8 @@ class KeptMeasured(Measured):
         return self._streamed(query)
 
     def _parameters(self) -> list[Any]:
+        if not self._judged:
+            return self._row_parameters()
         uuids = [characteristic.uuid for characteristic in self._contents.characteristics]
         plans = [plan.plan.uuid for plan in self._contents.plans]
         return [*self._row_parameters(), uuids, list(range(len(uuids))), self._contents.product.uuid, plans]
@@ -101,11 +110,12 @@ class KeptMeasured(Measured):
             for field in result.columns.values()
         )
         plans = sql.SQL("{}::uuid[]").format(literal([plan.plan.uuid for plan in self._contents.plans]))
+        actual, ordered = self._told("serial", "r.actual"), self._told("order", "r.work_order")
         kept = sql.SQL(
             "SELECT k.results AS set, r.said::text AS set_said,"
-            " CASE WHEN k.results IS NULL THEN {serial} ELSE r.actual END AS group_serial,"
+            " CASE WHEN k.results IS NULL THEN {serial} ELSE {actual} END AS group_serial,"
             " CASE WHEN k.results IS NULL THEN c.plan ELSE array_position({plans}, r.plan) - 1 END AS plan,"
-            " CASE WHEN k.results IS NULL THEN {order} ELSE r.work_order END AS group_order, {serial} AS serial,"
+            " CASE WHEN k.results IS NULL THEN {order} ELSE {ordered} END AS group_order, {serial} AS serial,"
             " c.position, coalesce(k.position, c.position) AS place, {uuid} AS uuid, {at} AS at, {texts},"
             " k.said::text AS said, k.held::text AS held,"
             " CASE WHEN k.said IS NOT NULL THEN pg_catalog.jsonb_build_object({now})::text END AS now,"
@@ -116,6 +126,8 @@ class KeptMeasured(Measured):
             serial=self._uuid("serial"),
             plans=plans,
             order=self._uuid("order"),
+            actual=actual,
+            ordered=ordered,
             uuid=self._uuid("result"),
             at=values["at"],
             texts=COMMA.join(
@@ -128,28 +140,46 @@ class KeptMeasured(Measured):
             rows=self._rows(),
             condition=self._condition(),
         )
+        if not self._judged:
+            return kept
         told = sql.SQL(
-            " UNION ALL SELECT k.results, r.said::text, r.actual, array_position({plans}, r.plan) - 1, r.work_order,"
+            " UNION ALL SELECT k.results, r.said::text, {actual}, array_position({plans}, r.plan) - 1, {ordered},"
             " {serial}, c.position, k.position, k.uuid, NULL, NULL, NULL, NULL, NULL, k.said::text, NULL, NULL,"
             " k.said ->> 'status' = 'FAIL', k.said ->> 'status' = 'PASS'"
             " FROM unnest(%s::uuid[], %s::int[]) AS c(uuid, position)"
             " JOIN dotpeen_qif.measurement AS k ON k.characteristic = c.uuid AND NOT k.recorded"
-            " JOIN dotpeen_qif.results AS r ON r.uuid = k.results LEFT JOIN {things} ON {serial} = k.actual"
+            " JOIN dotpeen_qif.results AS r ON r.uuid = k.results LEFT JOIN {things} ON {thing} = k.actual"
             " WHERE {kept_scope}"
-            " UNION ALL SELECT r.uuid, r.said::text, r.actual, array_position({plans}, r.plan) - 1, r.work_order,"
+            " UNION ALL SELECT r.uuid, r.said::text, {actual}, array_position({plans}, r.plan) - 1, {ordered},"
             " {serial}, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
             " r.said ->> 'status' = 'FAIL', r.said ->> 'status' = 'PASS'"
-            " FROM dotpeen_qif.results AS r LEFT JOIN {things} ON {serial} = r.actual"
+            " FROM dotpeen_qif.results AS r LEFT JOIN {things} ON {thing} = r.actual"
             " WHERE (r.part = %s::uuid OR r.plan = ANY(%s::uuid[])) AND {set_scope}"
             " AND NOT EXISTS (SELECT FROM dotpeen_qif.measurement AS k WHERE k.results = r.uuid)"
         ).format(
             plans=plans,
-            serial=serial.uuid("s"),
+            actual=actual,
+            ordered=ordered,
+            serial=self._told("serial", serial.uuid("s")),
+            thing=serial.uuid("s"),
             things=serial.rows("s"),
             kept_scope=self._scope("k"),
             set_scope=self._scope("r"),
         )
         return kept + told
+
+    @property
+    def _judged(self) -> bool:
+        """Readers may see values and verdicts: only then what the MES has no record of is theirs to see."""
+        result = self._mapped["result"]
+        return not result.for_partners or {"value", "status"} <= set(result.columns)
+
+    def _told(self, section: str, value: str | sql.Composable) -> sql.Composable:
+        """What a document said of a link, NULL where partners may not see the column that it stands for."""
+        result = self._mapped["result"]
+        if result.for_partners and (section not in result.links or section not in self._mapped):
+            return sql.SQL("NULL::uuid")
+        return sql.SQL(value) if isinstance(value, str) else value
 
     def _scope(self, alias: str) -> sql.Composable:
         uuid = literal(self._wanted.uuid)

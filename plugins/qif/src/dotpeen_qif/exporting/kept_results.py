@@ -56,6 +56,11 @@ class KeptResultsWriter(ResultsWriter):
             if not left:
                 yield end
 
+    @property
+    def _judged(self) -> bool:
+        """Readers may see values and statuses, and so the verdict on them."""
+        return self._seen.fields is None or {"value", "status"} <= self._seen.fields
+
     def _set(self, row: Mapping[str, Any], number: str | None, count: int, status: str) -> tuple[str, str]:
         plan = None if row["plan"] is None else self._plans[row["plan"]]
         order = row["group_order"]
@@ -65,7 +70,7 @@ class KeptResultsWriter(ResultsWriter):
             count,
             uuid=uuid,
             trace=self._trace(plan, order, number),
-            status=said.get("status") or status,
+            status=(said.get("status") if self._judged else None) or status,
             actuals=[self._actual] if row["group_serial"] and row["group_serial"] == row["serial"] else [],
         )
 
@@ -94,7 +99,7 @@ class KeptResultsWriter(ResultsWriter):
             operator=row["operator"],
         )
         held, now = json.loads(row["held"] or "{}"), json.loads(row["now"] or "{}")
-        measurement = store.merged(measurement, json.loads(row["said"]), held, now, self._sources)
+        measurement = store.merged(measurement, json.loads(row["said"]), held, now, self._seen)
         return self._said_measurement(parts, row, replace(measurement, uuid=row["uuid"]))
 
     def _said_measurement(self, parts: list[str], row: Mapping[str, Any], said: Measurement) -> str:

@@ -59,14 +59,14 @@ class ResultsWriter:
         first_actual: int,
         first_id: int,
         document: tuple[int, str] | None,
-        sources: Mapping[str, Sequence[str]],
+        seen: store.Seen,
     ) -> None:
         """`document`: local id and QPId of the document that has the plan; None: this one.
 
-        `sources`: the columns that each field of a measurement is made of.
+        `seen`: what of the kept words of a measurement counts.
         """
         self._fitted = fitted
-        self._sources = sources
+        self._seen = seen
         self._plans = plans
         self._document = document
         self._actual = first_actual - 1
@@ -194,10 +194,10 @@ def write_actual(
     actual_id: int,
     first_lot: int,
     names: Sequence[str],
-    sources: Mapping[str, Sequence[str]],
+    seen: store.Seen,
     lot_names: Sequence[str],
 ) -> str:
-    """Write an `ActualComponent`. `names` are those of the attributes, `sources` the columns of its fields.
+    """Write an `ActualComponent`. `names` are those of the attributes, `seen` what of its kept words counts.
 
     `lot_names` are those of a lot's attributes, which documents say of it once.
     """
@@ -207,7 +207,7 @@ def write_actual(
     )
     if said is not None:
         then = json.loads(held or "{}")
-        actual = store.merged(actual, json.loads(said), then, json.loads(now or "{}"), sources)
+        actual = store.merged(actual, json.loads(said), then, json.loads(now or "{}"), seen)
     trace = leaf("LotNumber", actual.lot)
     if rank is not None:
         trace += leaf("ManufacturingProcessId", str(first_lot + rank - 1))

@@ -34,12 +34,13 @@ class Rows:
         self._keys = [key for plan in contents.plans for key in plan.keys]
         self._plans = [n for n, plan in enumerate(contents.plans) for _ in plan.keys]
         result = mapped.get("result")
-        self.possible = bool(
+        self.linked = bool(
             result is not None
             and "characteristic" in result.links
-            and self._keys
             and (wanted.subject not in ("serial", "order") or wanted.subject in result.links)
         )
+        """The MES has results, linked to what the document needs them by."""
+        self.possible = self.linked and bool(self._keys)
         """There can be results at all."""
 
     def _rows(self) -> sql.Composed:
@@ -75,8 +76,9 @@ class Rows:
         return self._row_parameters()
 
     def _row_parameters(self) -> list[Any]:
-        columns = list(zip(*self._keys, strict=True))
-        return [*(list(column) for column in columns), list(range(len(self._keys))), self._plans]
+        width = len(self._mapped["result"].links["characteristic"].columns)
+        columns = [[key[n] for key in self._keys] for n in range(width)]
+        return [*columns, list(range(len(self._keys))), self._plans]
 
     def _values(self) -> dict[str, sql.Composable]:
         """What documents say of a result, by `FIXED` and `TEXTS`."""

@@ -12,9 +12,9 @@ from dotpeen.database import Connection
 from dotpeen.errors import DotpeenError
 from dotpeen.hooks import Importer, ImportItem, ImportReport, ImportRequest
 from dotpeen.registry import Registry
-from dotpeen_qif import store
 from dotpeen_qif.importing.choices import OPTIONS, Choices, choices
 from dotpeen_qif.importing.files import EXTENSIONS, File, gather
+from dotpeen_qif.importing.identity import Identity
 from dotpeen_qif.importing.keeping import keep
 from dotpeen_qif.importing.matching import Matching
 from dotpeen_qif.importing.measuring import Measuring
@@ -23,6 +23,7 @@ from dotpeen_qif.importing.reporting import report_of
 from dotpeen_qif.importing.staging import Staging
 from dotpeen_qif.importing.targets import Role, Targets, targets
 from dotpeen_qif.importing.writing import write
+from dotpeen_qif.installation import install
 from dotpeen_qif.limits import QifDocumentError
 from dotpeen_qif.mapping import map_site
 from dotpeen_qif.settings import Settings
@@ -79,10 +80,12 @@ def _import(
     request: ImportRequest, settings: Settings, chosen: Choices, files: Sequence[File]
 ) -> ImportReport:
     connection = request.connection
+    # One import after the other: what this one finds missing, no other one makes meanwhile.
+    connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('dotpeen_qif import'))")
     goals = targets(connection, map_site(connection, request.registry, settings, "internal"))
     for name, value in _SESSION.items():
         connection.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
-    store.install(connection)
+    install(connection)
     staging = Staging(connection, goals, settings, chosen)
     for number, file in enumerate(files, start=1):
         try:
@@ -93,18 +96,56 @@ def _import(
             ) from error
         request.progress("files", number, len(files))
     staging.finish()
-    _match(connection, goals, settings, chosen)
-    measuring = Measuring(connection, goals, settings, chosen)
+    identity = Identity(connection, request.registry, goals)
+    _match(connection, goals, settings, chosen, identity)
+    measuring = Measuring(connection, goals, settings, chosen, identity)
     measuring.match()
     request.progress("measurements", staging.measurements, staging.measurements)
     measuring.write()
     keep(connection, goals)
-    return report_of(connection, goals)
+    report = report_of(connection, goals)
+    listed, report.items = report.items, []
+    for item in _missing(connection, files):
+        report.add(item)
+    report.items += listed
+    return report
 
 
-def _match(connection: Connection, goals: Targets, settings: Settings, chosen: Choices) -> None:
+def _missing(connection: Connection, files: Sequence[File]) -> list[ImportItem]:
+    """Name the documents that results need and that nobody has: one line for each."""
+    rows = connection.execute(
+        "SELECT DISTINCT r.file, r.item_document::text FROM pg_temp.qif_result AS r WHERE r.item_document IS NOT NULL"
+        " AND NOT EXISTS (SELECT FROM dotpeen_qif.document AS d WHERE d.qpid = r.item_document) ORDER BY 1, 2"
+    ).fetchall()
+    found = []
+    for number, qpid in rows:
+        file = files[number]
+        cited = next((one for one in file.document.external if one.qpid == qpid), None)
+        uri = (cited.uri if cited is not None else None) or "a document"
+        found.append(
+            ImportItem(
+                "unmatched",
+                DOCUMENT,
+                file.path.name,
+                where=f"{file.path.name}:{cited.line}"
+                if cited is not None and cited.line
+                else file.path.name,
+                message=f"refers to {uri} (QPId {qpid}), which is not among the files, not beside it"
+                " and was never imported",
+            )
+        )
+    return found
+
+
+def _match(
+    connection: Connection, goals: Targets, settings: Settings, chosen: Choices, identity: Identity
+) -> None:
     """Match and write everything but the measurements, each after what it refers to."""
-    matching = Matching(connection, goals, chosen)
+    matching = Matching(connection, goals, chosen, identity)
+    for target in goals.values():
+        if target.role != "result":
+            matching.by_uuid(target.role)
+    identity.among_files()
     _named(matching, "part", [("number", "number")])
     write(connection, goals, chosen, "part")
     Plans(connection, goals, settings, matching).match()
@@ -119,6 +160,7 @@ def _match(connection: Connection, goals: Targets, settings: Settings, chosen: C
 
 def _named(matching: Matching, role: Role, key: Sequence[tuple[str, str]]) -> None:
     """Match records that people know by a number."""
+    matching.fitting(role)
     matching.by_uuid(role)
     matching.by_key(role, key)
     matching.twins(role, sql.SQL("s.") + sql.Identifier(key[0][1]))

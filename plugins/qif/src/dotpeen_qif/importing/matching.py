@@ -11,23 +11,30 @@ from psycopg import sql
 
 from dotpeen.database import Connection
 from dotpeen_qif.importing.choices import Choices
+from dotpeen_qif.importing.identity import Identity
+from dotpeen_qif.importing.isolation import fitting
 from dotpeen_qif.importing.targets import Role, Target, Targets
-from dotpeen_qif.importing.values import LINKS, fillers, linked, said
+from dotpeen_qif.importing.values import LINKS, fillers, lacking_value, linked, said
 
 
 class Matching:
     """The statements that match the rows of one role after the other."""
 
-    def __init__(self, connection: Connection, targets: Targets, choices: Choices) -> None:
+    def __init__(
+        self, connection: Connection, targets: Targets, choices: Choices, identity: Identity
+    ) -> None:
         self._connection = connection
         self._targets = targets
         self._choices = choices
-        row = connection.execute("SELECT pg_catalog.to_regclass('dotpeen.issued') IS NOT NULL").fetchone()
-        self._ledger = row is not None and bool(row[0])
+        self._identity = identity
 
     def run(self, statement: sql.SQL | sql.Composed) -> None:
         """Run a statement without parameters: `%` in it is a character like any other."""
         self._connection.execute(statement)
+
+    def fitting(self, role: Role) -> None:
+        """Leave out what no column can hold."""
+        fitting(self._connection, self._targets[role])
 
     def by_uuid(self, role: Role) -> None:
         """Find the records that have the UUIDs of the files."""
@@ -145,7 +152,7 @@ class Matching:
                     " WHERE s.state IS NULL AND s.outcome IS NULL AND s.{column} IS NULL",
                     target,
                     column=sql.Identifier(f"{other}_uuid"),
-                    message=sql.Literal(f"the {self._targets[other].entity} that it belongs to is not there"),
+                    message=self._orphan(role, other),
                 )
         self._run(
             "UPDATE {staged} AS s SET state = 'new', uuid = coalesce(s.given, {fresh})"
@@ -154,7 +161,17 @@ class Matching:
             fresh=self._fresh(target),
         )
         self._complete(target)
-        self._unissued(target)
+        self._identity.check(target, target.staged, sql.SQL("s.state = 'new' AND s.outcome IS NULL"))
+
+    def _orphan(self, role: Role, other: Role) -> sql.Composable:
+        """Why a record has nothing that it belongs to."""
+        if role == "characteristic":
+            return sql.Literal(f"the {self._targets[other].entity} that it belongs to is not there")
+        return sql.SQL("CASE WHEN s.{} IS NULL THEN {} ELSE {} END").format(
+            sql.Identifier(f"{other}_ref"),
+            sql.Literal("the file names no part that it belongs to; --option part=NUMBER says which"),
+            sql.Literal(f"its {other} is left out"),
+        )
 
     def settle(self, role: Role) -> None:
         """Give twins what was found out about the first of them."""
@@ -178,34 +195,7 @@ class Matching:
                 " WHERE s.state = 'new' AND s.outcome IS NULL AND {value} IS NULL",
                 target,
                 value=sql.SQL("NULL") if value is None else value,
-                message=sql.Literal(
-                    f"the file has no value for {field.column};"
-                    f" [plugins.qif.imports.fill.{target.entity}] can have one for new records"
-                ),
-            )
-
-    def _unissued(self, target: Target) -> None:
-        """A UUID of the file that another record has, or had, can't be given to a new one."""
-        for other in self._targets.values():
-            if other.role == target.role:
-                continue
-            self._run(
-                "UPDATE {staged} AS s SET outcome = 'conflicting', state = NULL, message = pg_catalog.format("
-                "'the UUID %s is that of a record of {entity}', s.uuid)"
-                " FROM {rows} WHERE s.state = 'new' AND s.stated AND s.outcome IS NULL AND {has}",
-                target,
-                rows=other.rows("t"),
-                has=other.has_uuid(sql.SQL("s.uuid")),
-                entity=sql.SQL(other.entity),
-            )
-        if self._ledger:
-            self._run(
-                "UPDATE {staged} AS s SET outcome = 'conflicting', state = NULL, message = pg_catalog.format("
-                "'the UUID %s was issued to a record of %s', s.uuid, i.entity) FROM dotpeen.issued AS i"
-                " WHERE s.state = 'new' AND s.outcome IS NULL AND i.uuid = s.uuid"
-                " AND (i.current OR i.entity <> {entity})",
-                target,
-                entity=sql.Literal(target.entity),
+                message=sql.Literal(lacking_value(target, field)),
             )
 
     @staticmethod

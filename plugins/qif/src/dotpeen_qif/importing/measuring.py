@@ -5,15 +5,18 @@ The rows are read once and written once: a million of them is what this is made 
 
 from __future__ import annotations
 
+import psycopg
 from psycopg import sql
 
 from dotpeen.database import Connection
 from dotpeen_qif.importing import units
 from dotpeen_qif.importing.choices import Choices
+from dotpeen_qif.importing.identity import Identity
+from dotpeen_qif.importing.isolation import isolated
 from dotpeen_qif.importing.outcomes import Outcomes
 from dotpeen_qif.importing.targets import COMMA, Role, Targets
 from dotpeen_qif.importing.values import fillers, paired
-from dotpeen_qif.importing.writing import insert, isolated
+from dotpeen_qif.importing.writing import insert
 from dotpeen_qif.kinds import KINDS, stem_of
 from dotpeen_qif.settings import Settings
 
@@ -25,13 +28,19 @@ class Measuring:
     """Matches and writes the measurements, once everything that they refer to is there."""
 
     def __init__(
-        self, connection: Connection, targets: Targets, settings: Settings, choices: Choices
+        self,
+        connection: Connection,
+        targets: Targets,
+        settings: Settings,
+        choices: Choices,
+        identity: Identity,
     ) -> None:
         self._connection = connection
         self._targets = targets
         self._result = targets["result"]
         self._settings = settings
         self._choices = choices
+        self._identity = identity
         self._outcomes = Outcomes(targets, settings, choices)
 
     def match(self) -> None:
@@ -40,10 +49,14 @@ class Measuring:
         self._found("serial", "qif_actual")
         if "order" in self._targets:
             self._found("order", "qif_ordered")
-        self._connection.execute(self._outcomes.statement())
-        self._connection.execute("ANALYZE pg_temp.qif_ready")
+        self._settle()
+        self._connection.execute("ANALYZE pg_temp.qif_ready (n, uuid, results_n, outcome)")
         self._twins()
-        self._elsewhere()
+        self._identity.check_measured(
+            self._result,
+            sql.Identifier("pg_temp", "qif_ready"),
+            sql.SQL("s.outcome IN ('created', 'bare')"),
+        )
         self._connection.execute(
             "CREATE TEMP TABLE qif_measured ON COMMIT DROP AS"
             " SELECT s.results_n, CASE WHEN pg_catalog.count(DISTINCT s.plan) = 1"
@@ -51,6 +64,26 @@ class Measuring:
             " JOIN pg_temp.qif_results AS x ON x.n = s.results_n WHERE NOT x.own"
             " AND s.outcome NOT IN ('conflicting', 'unmatched') GROUP BY s.results_n"
         )
+
+    def _settle(self) -> None:
+        """Say what becomes of each; where one has a value that no column can hold, find it, and go on without."""
+        everything = sql.SQL("true")
+        try:
+            with self._connection.transaction():
+                self._connection.execute(self._outcomes.statement(everything))
+        except psycopg.DataError:
+            results = sql.Identifier("pg_temp", "qif_result")
+            isolated(self._connection, results, everything, self._probe)
+            self._connection.execute(
+                "UPDATE pg_temp.qif_result SET value = NULL, status = NULL, device = NULL, operator = NULL, at = NULL"
+                " WHERE outcome IS NOT NULL"
+            )
+            self._connection.execute(self._outcomes.statement(everything))
+
+    def _probe(self, rows: sql.Composable) -> None:
+        with self._connection.transaction():
+            self._connection.execute(self._outcomes.statement(rows))
+            self._connection.execute("DROP TABLE pg_temp.qif_ready")
 
     def write(self) -> None:
         """Make and change the records."""
@@ -203,18 +236,3 @@ class Measuring:
             " FROM many AS o JOIN pg_temp.qif_ready AS f ON f.n = o.first"
             " JOIN pg_temp.qif_document AS d ON d.file = f.file WHERE s.uuid = o.uuid AND s.n <> o.first"
         )
-
-    def _elsewhere(self) -> None:
-        """A UUID that a record of another entity has can't be that of a measurement."""
-        for other in self._targets.values():
-            if other.role == "result":
-                continue
-            self._connection.execute(
-                sql.SQL(
-                    "UPDATE pg_temp.qif_ready AS s SET outcome = 'conflicting', message = pg_catalog.format("
-                    "'the UUID %s is that of a record of {entity}', s.uuid) FROM {rows}"
-                    " WHERE s.outcome = 'created' AND s.stated AND {has}"
-                ).format(
-                    entity=sql.SQL(other.entity), rows=other.rows("t"), has=other.has_uuid(sql.SQL("s.uuid"))
-                )
-            )

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from dotpeen_qif.importing.choices import Choices
 from dotpeen_qif.importing.targets import COMMA, Role, Targets, typed
-from dotpeen_qif.importing.values import differs, fillers
+from dotpeen_qif.importing.values import differs, fillers, lacking_value
 from dotpeen_qif.settings import Settings
 
 _LINKS: Final[Mapping[Role, str]] = {"characteristic": "k", "serial": "a", "order": "o"}
@@ -35,8 +35,11 @@ class Outcomes:
         """Columns of the records to what they hold, over the rows `m`; in `qif_ready` they are named `=column`."""
         self._fixed = self._link_fields(("characteristic", "serial"))
 
-    def statement(self) -> sql.Composed:
-        """Join every measurement with what it refers to and with its record in the MES, and say what becomes of it."""
+    def statement(self, rows: sql.Composable) -> sql.Composed:
+        """Join measurements with what they refer to and with their records in the MES, and say what becomes of them.
+
+        `rows` is a condition on the rows `s` of `qif_result`.
+        """
         result = self._result
         same = {name: sql.Identifier("s", f"={name}") for name in self.columns if name not in self._fixed}
         return sql.SQL(
@@ -51,23 +54,24 @@ class Outcomes:
             conflict=self._conflict(),
             differs=differs(result, columns=same),
             problem=self._problem(),
-            values=self._valued(),
+            values=self._valued(rows),
             uuid=result.uuid("t"),
             rows=result.rows("t"),
         )
 
-    def _measured(self) -> sql.Composed:
+    def _measured(self, rows: sql.Composable) -> sql.Composed:
         """Each measurement with what it refers to, its value in the unit of the MES."""
         joins = sql.SQL(
-            "pg_temp.qif_result AS r JOIN pg_temp.qif_results AS x ON x.n = r.results_n"
+            "(SELECT s.* FROM pg_temp.qif_result AS s WHERE {}) AS r JOIN pg_temp.qif_results AS x ON x.n = r.results_n"
             " LEFT JOIN pg_temp.qif_item AS k ON k.ref = r.item_ref AND k.document IS NOT DISTINCT FROM r.item_document"
             " LEFT JOIN pg_temp.qif_actual AS a ON a.ref = r.actual_ref{}"
         ).format(
+            rows,
             sql.SQL(
                 " LEFT JOIN pg_temp.qif_ordered AS o ON o.ref = x.order_ref"
                 if "order" in self._targets
                 else ""
-            )
+            ),
         )
         links = [
             sql.SQL(", {} AS {}").format(sql.Identifier(alias, f"{role}_{n}"), sql.Identifier(f"{role}_{n}"))
@@ -80,7 +84,7 @@ class Outcomes:
         )
         return sql.SQL(
             "SELECT r.n, r.file, r.line, r.position, r.results_n, r.given AS uuid, r.stated, r.key, r.said,"
-            " r.attribute, r.status AS stated_status, r.device, r.operator, {at} AS at,"
+            " r.attribute, r.message AS refused, r.status AS stated_status, r.device, r.operator, {at} AS at,"
             " k.uuid AS characteristic_uuid, k.plan, k.ref IS NULL AS no_item, k.left_out,"
             " a.uuid AS serial_uuid, a.label AS actual_label, {order} AS order_uuid, k.nominal, k.lowest, k.highest,"
             " k.judged AND k.lowest IS NOT NULL AND k.highest IS NOT NULL AS judged,"
@@ -94,13 +98,13 @@ class Outcomes:
             joins=joins,
         )
 
-    def _valued(self) -> sql.Composed:
+    def _valued(self, rows: sql.Composable) -> sql.Composed:
         """With the status that counts, and every column of the record in its type."""
         judged = sql.SQL(
             "SELECT m.*, CASE WHEN m.judged AND m.value IS NOT NULL THEN"
             " CASE WHEN m.value BETWEEN m.lowest AND m.highest THEN 'PASS' ELSE 'FAIL' END END AS computed"
             " FROM ({}) AS m"
-        ).format(self._measured())
+        ).format(self._measured(rows))
         settled = sql.SQL(
             "SELECT m.*, {} AS status, m.value IS NOT NULL OR m.attribute AS recorded,"
             " CASE WHEN m.value IS NULL AND m.attribute THEN 0 ELSE m.value END AS number FROM ({}) AS m"
@@ -109,23 +113,22 @@ class Outcomes:
             sql.SQL("{} AS {}").format(value, sql.Identifier(f"={name}"))
             for name, value in self.columns.items()
         ]
-        return sql.SQL("SELECT m.*, {} FROM ({}) AS m").format(COMMA.join(values), settled)
+        # OFFSET 0: what follows asks for the values again and again, and they are to be computed once.
+        return sql.SQL("SELECT m.*, {} FROM ({}) AS m OFFSET 0").format(COMMA.join(values), settled)
 
     def _problem(self) -> sql.Composed:
         """Why a measurement has no place in the MES."""
         lacking = [
             sql.SQL(" WHEN s.recorded AND {} IS NULL THEN {}").format(
                 sql.Identifier("s", f"={field.column}"),
-                sql.Literal(
-                    f"the file has no value for {field.column};"
-                    f" [plugins.qif.imports.fill.{self._result.entity}] can have one for new records"
-                ),
+                sql.Literal(lacking_value(self._result, field)),
             )
             for field in self._result.required()
             if field.column in self.columns and field.column not in self._fixed
         ]
         return sql.SQL(
-            "CASE WHEN s.no_item THEN 'the file names a characteristic that none of the documents has'"
+            "CASE WHEN s.refused IS NOT NULL THEN NULL"
+            " WHEN s.no_item THEN 'the file names a characteristic that none of the documents has'"
             " WHEN s.left_out THEN 'its characteristic is left out'"
             " WHEN s.characteristic_uuid IS NULL THEN 'its characteristic is not there any more'"
             " WHEN s.serial_uuid IS NULL THEN coalesce('what was measured is left out: ' || s.actual_label,"
@@ -142,7 +145,7 @@ class Outcomes:
         )
         held = sql.SQL("true" if self._choices.status == "conflict" else "false")
         return sql.SQL(
-            "CASE WHEN t.there AND ({moved}) THEN pg_catalog.format("
+            "CASE WHEN s.refused IS NOT NULL THEN s.refused WHEN t.there AND ({moved}) THEN pg_catalog.format("
             "'the UUID %s is that of a measurement of another characteristic or part', s.uuid)"
             " WHEN {held} AND s.computed <> s.stated_status AND s.stated_status IN ('PASS', 'FAIL')"
             " THEN pg_catalog.format('it says %s, and %s is %s %s to %s', s.stated_status,"

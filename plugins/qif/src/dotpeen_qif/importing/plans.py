@@ -10,7 +10,7 @@ from dotpeen.database import Connection
 from dotpeen_qif.importing import units
 from dotpeen_qif.importing.matching import Matching
 from dotpeen_qif.importing.targets import Targets
-from dotpeen_qif.importing.values import differs, said
+from dotpeen_qif.importing.values import both, differs, said
 from dotpeen_qif.kinds import stem_of
 from dotpeen_qif.settings import Settings
 
@@ -35,6 +35,7 @@ class Plans:
         matching = self._matching
         matching.by_uuid("characteristic")
         matching.by_uuid("plan")
+        matching.fitting("plan")
         self._by_designators()
         matching.by_key("plan", [("number", "number"), ("version", "version")])
         matching.twins("plan", sql.SQL("NULL::text"))
@@ -49,8 +50,10 @@ class Plans:
         matching.run(
             sql.SQL(
                 "UPDATE pg_temp.qif_characteristic AS s SET plan_uuid = p.uuid,"
-                " outcome = CASE WHEN p.outcome IN ('conflicting', 'unmatched') THEN 'unmatched' ELSE s.outcome END,"
-                " message = CASE WHEN p.outcome IN ('conflicting', 'unmatched') THEN 'its plan is left out' END"
+                " outcome = coalesce(s.outcome, CASE WHEN p.outcome IN ('conflicting', 'unmatched')"
+                " THEN 'unmatched' END),"
+                " message = coalesce(s.message, CASE WHEN p.outcome IN ('conflicting', 'unmatched')"
+                " THEN 'its plan is left out' END)"
                 " FROM pg_temp.qif_plan AS p WHERE p.n = s.plan_n"
             )
         )
@@ -62,6 +65,7 @@ class Plans:
         self._scale()
         self._disagreeing_twins()
         self._number()
+        matching.fitting("characteristic")
         matching.new("characteristic")
         matching.settle("characteristic")
         self._compare_characteristics()
@@ -265,11 +269,13 @@ class Plans:
                 " WHEN d.has_results AND {numbers} THEN 'conflicting'"
                 " WHEN NOT d.has_results AND {differs} THEN 'updated' ELSE 'unchanged' END,"
                 " message = CASE WHEN d.has_results AND {numbers} THEN"
-                " 'results repeat it with another nominal or tolerance than the MES has' END"
+                " 'results repeat it with another nominal or tolerance than the MES has: '"
+                " || pg_catalog.concat_ws(', ', {both}) END"
                 " FROM {rows}, pg_temp.qif_document AS d"
                 " WHERE d.file = s.file AND s.state = 'found' AND s.outcome IS NULL AND {same}"
             ).format(
                 numbers=numbers,
+                both=both({name: columns[name] for name in sorted(names)}),
                 differs=differs(target, columns=columns),
                 rows=target.rows("t"),
                 same=target.has_uuid(sql.SQL("s.uuid")),

@@ -11,6 +11,8 @@ from dotpeen.database import Connection
 from dotpeen.hooks import ImportItem, ImportReport
 from dotpeen_qif.importing.targets import ROLES, Targets
 
+_ALIKE: Final = 3
+"""Items of a file with the same message that have a line each; of more, the first has, and says how many they are."""
 LISTED: Final = 1000
 """Items that are listed of each entity; the rest is counted."""
 
@@ -34,18 +36,25 @@ def report_of(connection: Connection, targets: Targets) -> ImportReport:
         label = sql.SQL("s.uuid::text" if role == "result" else "s.label")
         rows = connection.execute(
             sql.SQL(
-                "SELECT s.outcome, {}, d.file_name, s.line, s.message FROM {} AS s"
+                "SELECT s.outcome, s.called, d.file_name, s.line, s.message, s.alike FROM (SELECT s.*, {} AS called,"
+                " pg_catalog.count(*) OVER g AS alike, pg_catalog.row_number() OVER (g ORDER BY s.n) AS nth"
+                " FROM {} AS s WHERE s.outcome IN ('conflicting', 'unmatched')"
+                " WINDOW g AS (PARTITION BY s.file, s.outcome, s.message)) AS s"
                 " JOIN pg_temp.qif_document AS d ON d.file = s.file"
-                " WHERE s.outcome IN ('conflicting', 'unmatched') ORDER BY s.n LIMIT {}"
-            ).format(label, table, sql.Literal(LISTED))
+                " WHERE s.nth = 1 OR s.alike <= {} ORDER BY s.n LIMIT {}"
+            ).format(label, table, sql.Literal(_ALIKE), sql.Literal(LISTED))
         ).fetchall()
-        for outcome, identifier, file, line, message in rows:
+        told = 0
+        for outcome, identifier, file, line, message, alike in rows:
             where = f"{file}:{line}" if line else file
-            report.items.append(ImportItem(outcome, entity, identifier, where=where, message=message or ""))
+            more = alike - 1 if alike > _ALIKE else 0
+            told += 1 + more
+            text = f"{message or ''}; and {more:,} more" if more else message or ""
+            report.items.append(ImportItem(outcome, entity, identifier, where=where, message=text))
         wrong = sum(number for outcome, number in counts if outcome in ("conflicting", "unmatched"))
-        if wrong > LISTED:
+        if wrong > told:
             report.items.append(
-                ImportItem("unmatched", entity, "", message=f"and {wrong - LISTED} more that are not listed")
+                ImportItem("unmatched", entity, "", message=f"and {wrong - told} more that are not listed")
             )
         report.counts.setdefault(entity, Counter())
         for outcome, number in counts:

@@ -16,9 +16,10 @@ from dotpeen_qif.importing import units
 from dotpeen_qif.importing.choices import Choices
 from dotpeen_qif.importing.copying import NULL, Rows, flag, number, text
 from dotpeen_qif.importing.keys import new_keys
-from dotpeen_qif.importing.results import Set, Sets
+from dotpeen_qif.importing.measured import precision_of
+from dotpeen_qif.importing.results import NO, Set, Sets
 from dotpeen_qif.importing.targets import Role, Targets
-from dotpeen_qif.importing.words import bounds, integer, word_of, words_of, zoned
+from dotpeen_qif.importing.words import FORMS, bounds, integer, word_of, words_of, zoned
 from dotpeen_qif.model import Actual, Characteristic, Document, Plan, Product, Results, Unit
 from dotpeen_qif.settings import Settings
 
@@ -34,11 +35,6 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 """Columns that are filled from the files; those that joins fill are in staging.sql."""
-NO: Final = "f"
-_FORM: Final = frozenset(
-    {"Flatness", "Straightness", "Circularity", "Roundness", "Cylindricity", "Sphericity", "Conicity"}
-)
-"""Geometric tolerances that know neither datums nor a bonus: whether a value passes follows from the zone."""
 
 
 @dataclass
@@ -71,7 +67,8 @@ class Staging:
         self._rows = {name: Rows(connection, name, columns) for name, columns in _TABLES.items()}
         self._keys = {role: new_keys(target.shape.key_form) for role, target in targets.items()}
         self._made = {role: target.makes_key for role, target in targets.items()}
-        self._sets = Sets(connection, self._next, self._key, self._ordered)
+        precision = precision_of(targets["result"].columns.get("value"))
+        self._sets = Sets(connection, self._next, self._key, self._ordered, precision)
         self._orders: dict[tuple[int, str], str] = {}
         self._files: dict[str, Source] = {}
 
@@ -97,12 +94,17 @@ class Staging:
             self._connection.execute(
                 "UPDATE pg_temp.qif_document SET has_results = true WHERE file = %s", [source.file]
             )
-        self._flush()
+        for rows in self._rows.values():
+            rows.flush()
 
     def finish(self) -> None:
-        """Tell the planner how much there is: it knows nothing of temporary tables by itself."""
-        for name in (*_TABLES, "qif_results", "qif_result"):
+        """Tell the planner how much there is: temporary tables have no statistics by themselves."""
+        for name in (*_TABLES, "qif_results"):
             self._connection.execute(f"ANALYZE pg_temp.{name}".encode())
+        # Of the many, no more than is joined by.
+        self._connection.execute(
+            "ANALYZE pg_temp.qif_result (results_n, item_ref, item_document, actual_ref)"
+        )
 
     @property
     def measurements(self) -> int:
@@ -115,10 +117,6 @@ class Staging:
 
     def _key(self, role: Role) -> str:
         return self._keys[role]() if self._made[role] else NULL
-
-    def _flush(self) -> None:
-        for rows in self._rows.values():
-            rows.flush()
 
     def _document(self, source: Source) -> None:
         document = source.document
@@ -194,15 +192,12 @@ class Staging:
             given = str(uuid5(UUID(document.qpid), "plan"))
         parts = {product.key for product in document.products if product.kind == "Part"}
         called = plan.number or plan.attributes.get("planNumber")
+        version = plan.version or plan.attributes.get("version")
         head = self._head("plan", source, plan.line, "plan", plan.name or plan.number or given, given)
         self._rows["qif_plan"].add(
             *(*head[:6], flag(stated), head[7], text(json.dumps(store.said(plan)))),
             text(called or given),
-            text(
-                plan.version
-                or plan.attributes.get("version")
-                or (None if called else self._choices.plan_version)
-            ),
+            text(version or (None if called else self._choices.plan_version)),
             text(plan.name or plan.attributes.get("name") or called or given),
             text(f"{source.file}:{plan.product}" if plan.product in parts else source.main_part),
         )
@@ -213,7 +208,8 @@ class Staging:
     def _characteristic(
         self, source: Source, plan_n: str, plan: str, one: Characteristic, position: int, twins: Counter[str]
     ) -> None:
-        label = one.name or one.designator or one.uuid or f"characteristic {one.key}"
+        named = dict.fromkeys(filter(None, (one.designator, one.name)))
+        label = " ".join(named) or one.uuid or f"characteristic {one.key}"
         given = one.uuid
         if given is None:
             # No UUID in the file: it follows from the plan's, and is the same at the next import.
@@ -241,7 +237,7 @@ class Staging:
             text(None if unit is None else one.attributes.get("unit") or units.word_of(unit, self._units)),
             number(None if unit is None else unit.factor),
             text(None if unit is None else unit.quantity),
-            flag(not one.attribute and (sized or one.kind in _FORM)),
+            flag(not one.attribute and (sized or one.kind in FORMS)),
             "{" + ",".join(filled) + "}",
         )
 

@@ -52,5 +52,5 @@ CREATE TEMP TABLE qif_result (
     n bigint NOT NULL, file int NOT NULL, line int NOT NULL, position int NOT NULL, results_n bigint NOT NULL,
     given uuid NOT NULL, stated boolean NOT NULL, key text, item_file int, item_document uuid, item_ref text NOT NULL,
     actual_ref text, value numeric, factor numeric, quantity text, status text, device text, operator text,
-    at timestamp, said json, attribute boolean NOT NULL
+    at timestamp, said json, attribute boolean NOT NULL, outcome text, message text
 ) ON COMMIT DROP;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -20,6 +21,8 @@ ROLES: Final[tuple[Role, ...]] = ("part", "order", "serial", "plan", "characteri
 """Each after those that it refers to."""
 COMMA: Final = sql.SQL(", ")
 AND: Final = sql.SQL(" AND ")
+_LENGTHS: Final = {"character varying": "varchar", "character": "text"}
+_LENGTH: Final = re.compile(r"(character varying|character)\(\d+\)")
 
 
 @dataclass(frozen=True)
@@ -143,5 +146,9 @@ def _defaults(connection: Connection, shape: Shape) -> dict[str, str]:
 
 
 def typed(field: Field, value: sql.Composable) -> sql.Composable:
-    """A value in a column's type; `format_type` wrote the type, with its schema where it needs one."""
-    return sql.SQL("({})::{}").format(value, sql.SQL(field.type))
+    """A value in a column's type; `format_type` wrote the type, with its schema where it needs one.
+
+    A cast cuts a text that is too long, where an assignment raises: texts are cast without the length.
+    """
+    limited = _LENGTH.fullmatch(field.type)
+    return sql.SQL("({})::{}").format(value, sql.SQL(_LENGTHS[limited[1]] if limited else field.type))

@@ -7,6 +7,7 @@ from typing import Final
 
 from psycopg import sql
 
+from dotpeen.records import Field
 from dotpeen_qif.importing.choices import Choices
 from dotpeen_qif.importing.targets import AND, Role, Target, Targets, typed
 
@@ -104,6 +105,22 @@ def fillers(target: Target, choices: Choices) -> dict[str, sql.Composable]:
     return found
 
 
+def lacking_value(target: Target, field: Field) -> str:
+    """Say that a column has to have a value, and where it can come from."""
+    name = next((name for name, column in target.columns.items() if column.column == field.column), "")
+    hint = f"; [plugins.qif.imports.fill.{target.entity}] can have one for new records"
+    if (target.role, name) == ("result", "at"):
+        hint = "; --option at=2026-03-01T08:00:00 says when for all"
+    elif (target.role, name) == ("serial", "number"):
+        hint = "; --option unnamed=yes gives it its UUID for one"
+    elif (target.role, name) == ("part", "number"):
+        hint = "; --option part=NUMBER says which part documents are about that name none"
+    elif name in ("number", "version"):
+        # What people know it by: the same for all would be wrong for all.
+        hint = ""
+    return f"the file has no value for {field.column}{hint}"
+
+
 def differs(target: Target, *, columns: Mapping[str, sql.Composable]) -> sql.Composable:
     """The record `t` holds something else than the files say."""
     if not columns:
@@ -116,6 +133,22 @@ def differs(target: Target, *, columns: Mapping[str, sql.Composable]) -> sql.Com
             for name, value in columns.items()
         )
     )
+
+
+def both(columns: Mapping[str, sql.Composable]) -> sql.Composable:
+    """What the record `t` and the files say of columns, where it isn't the same: a list for `concat_ws`."""
+    said = [
+        sql.SQL(
+            "CASE WHEN {value} IS NOT NULL AND {column} IS DISTINCT FROM {value}"
+            " THEN pg_catalog.format({said}, {value}, coalesce({column}::text, 'nothing')) END"
+        ).format(
+            value=value,
+            column=sql.Identifier("t", name),
+            said=sql.Literal(f"{name.replace('%', '%%')} is %s in the file and %s in the MES"),
+        )
+        for name, value in columns.items()
+    ]
+    return sql.SQL(", ").join(said) if said else sql.SQL("NULL")
 
 
 def paired(pairs: Mapping[str, sql.Composable]) -> sql.Composable:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final
 
 from dotpeen_qif.model import Characteristic
 from dotpeen_qif.settings import Settings
+
+FORMS: Final = frozenset(
+    {"Flatness", "Straightness", "Circularity", "Roundness", "Cylindricity", "Sphericity", "Conicity"}
+)
+"""Geometric tolerances that know neither datums nor a bonus: whether a value passes follows from the zone."""
 
 
 def bounds(

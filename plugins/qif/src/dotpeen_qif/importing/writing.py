@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import psycopg
 from psycopg import sql
 
 from dotpeen.database import Connection
 from dotpeen_qif.importing.choices import Choices
+from dotpeen_qif.importing.isolation import isolated
 from dotpeen_qif.importing.plans import changeable
 from dotpeen_qif.importing.targets import COMMA, Role, Target, Targets, typed
 from dotpeen_qif.importing.values import fillers, inserted, joins, paired, said
@@ -102,47 +102,6 @@ def insert(
             source,
         )
     )
-
-
-def isolated(
-    connection: Connection,
-    table: sql.Identifier,
-    rows: sql.Composable,
-    run: Callable[[sql.Composable], object],
-) -> None:
-    """Run a statement for the rows `s` of a table that a condition names.
-
-    Where the database refuses it, halves are tried, down to the row that is refused: that gets the outcome
-    `conflicting` with the database's own words, and the others are written.
-    """
-    span = connection.execute(
-        sql.SQL("SELECT pg_catalog.min(s.n), pg_catalog.max(s.n) FROM {} AS s WHERE {}").format(table, rows)
-    ).fetchone()
-    if span is None or span[0] is None:
-        return
-    waiting: list[tuple[int, int]] = [span]
-    while waiting:
-        first, last = waiting.pop()
-        part = sql.SQL("{} AND s.n BETWEEN {} AND {}").format(rows, sql.Literal(first), sql.Literal(last))
-        try:
-            with connection.transaction():
-                run(part)
-        except (psycopg.errors.IntegrityError, psycopg.DataError) as error:
-            if first == last:
-                connection.execute(
-                    sql.SQL("UPDATE {} AS s SET outcome = 'conflicting', message = {} WHERE s.n = {}").format(
-                        table, sql.Literal(_refusal(error)), sql.Literal(first)
-                    )
-                )
-                continue
-            middle = (first + last) // 2
-            waiting += [(middle + 1, last), (first, middle)]
-
-
-def _refusal(error: psycopg.Error) -> str:
-    words = error.diag.message_primary or str(error)
-    detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-    return f"the database refuses it: {words}{detail}"
 
 
 def _identified(target: Target) -> sql.Composable:

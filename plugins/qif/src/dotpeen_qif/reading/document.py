@@ -23,10 +23,12 @@ from dotpeen_qif.model import (
 )
 from dotpeen_qif.reading.actuals import Actuals
 from dotpeen_qif.reading.characteristics import Characteristics
-from dotpeen_qif.reading.elements import Element, ElementReader, Found, Wanted, Within
+from dotpeen_qif.reading.elements import Element, ElementReader, Flat, Found, Wanted, Within
 from dotpeen_qif.reading.inspections import Inspections
 from dotpeen_qif.reading.measurements import stream_results
 from dotpeen_qif.reading.plans import Plans
+from dotpeen_qif.reading.shapes import Shape
+from dotpeen_qif.reading.skimming import LIST, Take
 from dotpeen_qif.reading.values import Units, attributes_of, optional, record_uuid, time_of, uuid_of
 
 
@@ -41,6 +43,10 @@ def read_document(file: Path, *, limits: Limits = DEFAULT_LIMITS) -> Document:
     for _ in reader.read(file):
         pass
     return reading.document()
+
+
+def _pass_over(_: Shape) -> Take:
+    return lambda values, line: None
 
 
 class _Reading:
@@ -104,6 +110,7 @@ class _Reading:
                             "ThisResultsInstanceQPId": hold(inspections.take_qpid),
                             "InspectionStatus": hold(inspections.take_status),
                             "ActualComponentIds": hold(inspections.take_actuals),
+                            "MeasuredCharacteristics": {LIST: {"*": Flat(None, _pass_over)}},
                         },
                         opened=inspections.open,
                     )

@@ -13,6 +13,8 @@ from typing import BinaryIO, Final, TypeAlias, Union
 
 from dotpeen_qif.limits import DEFAULT_LIMITS, Limits
 from dotpeen_qif.model import NAMESPACE
+from dotpeen_qif.reading.shapes import Leaf, Shape
+from dotpeen_qif.reading.skimming import Learn, Skimmer, Take
 from dotpeen_qif.reading.xml import XmlStream, read_chunks
 
 _PREFIX: Final = f"{NAMESPACE} "
@@ -77,18 +79,19 @@ class Within:
     closed: Callable[[], None] | None = None
 
 
-Leaf: TypeAlias = tuple[int, str, Mapping[str, str], str]
-"""Depth below the part, counted from 1; name, attributes and text of an element that has ended."""
+FoundFlat: TypeAlias = Callable[[str, Mapping[str, str], int, list[Leaf]], None]
 
 
 @dataclass(frozen=True)
 class Flat:
     """Parts that come by the million: `found` gets name, attributes, line, and what is in it in order of its ends.
 
-    Half the time of making elements. The list is used again for the next part.
+    Half the time of making elements. The list is used again for the next part. Without `found` the parts are passed
+    over. `learn` may take those that look alike faster: see `dotpeen_qif.reading.skimming`.
     """
 
-    found: Callable[[str, Mapping[str, str], int, list[Leaf]], None]
+    found: FoundFlat | None
+    learn: Learn
 
 
 Wanted: TypeAlias = Mapping[str, Union["Wanted", Within, Flat, Found]]
@@ -106,17 +109,32 @@ class ElementReader:
         self._pieces: list[str] = []
         self._leaves: list[Leaf] = []
         self._local = LocalNames()
+        self._call_self()
+
+    def _call_self(self) -> None:
+        self._whole = True
         self.stream.call(self._start, self._end, None)
 
     def read(self, source: Path | BinaryIO) -> Iterator[None]:
         """Read on; yields after each piece of the file, when what was found in it has been reported."""
+        skimmer = Skimmer(self.stream, self._is_listing, self._learn, self._skim)
         for chunk in read_chunks(source, self._limits):
-            self.stream.feed(chunk)
+            skimmer.feed(chunk)
             if len(self._pieces) > 1 and sum(map(len, self._pieces)) > self._limits.text:
                 raise self.stream.beyond(f"a text of more than {self._limits.text:,} characters")
             yield
-        self.stream.close()
+        skimmer.close()
         yield
+
+    def _is_listing(self) -> bool:
+        return self._whole and isinstance(self._open[-1].parts.get("*"), Flat)
+
+    def _learn(self, shape: Shape) -> Take | None:
+        wanted = self._open[-1].parts["*"]
+        return wanted.learn(shape) if isinstance(wanted, Flat) else None
+
+    def _skim(self, _: int, elements: int) -> None:
+        self._move_to(self._depth, self._count + elements)
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:
         self._move_to(self._depth + 1, self._count + 1)
@@ -134,7 +152,10 @@ class ElementReader:
         elif isinstance(wanted, Mapping):
             self._open.append(Within(wanted))
         elif isinstance(wanted, Flat):
-            self._flatten(wanted, local, attributes)
+            if wanted.found is None:
+                self._skip()
+            else:
+                self._flatten(wanted.found, local, attributes)
         else:
             self._collect(wanted, Element(local, attributes, self.stream.line))
 
@@ -185,13 +206,14 @@ class ElementReader:
             if not open_elements:
                 self._depth = outer - 1
                 self._count += size - 1
-                stream.call(self._start, self._end, None)
+                self._call_self()
                 found(element)
 
         pieces.clear()
+        self._whole = False
         stream.call(start, end, pieces.append)
 
-    def _flatten(self, wanted: Flat, part: str, of_part: Mapping[str, str]) -> None:
+    def _flatten(self, found: FoundFlat, part: str, of_part: Mapping[str, str]) -> None:
         """Note all that is in a part, without making elements of it, until it ends."""
         stream, pieces, leaves, outer = self.stream, self._pieces, self._leaves, self._depth
         local = self._local
@@ -217,11 +239,12 @@ class ElementReader:
             else:
                 self._depth = outer - 1
                 self._count += size - 1
-                stream.call(self._start, self._end, None)
-                wanted.found(part, of_part, line, leaves)
+                self._call_self()
+                found(part, of_part, line, leaves)
                 leaves.clear()
 
         pieces.clear()
+        self._whole = False
         stream.call(start, end, pieces.append)
 
     def _skip(self) -> None:
@@ -242,8 +265,9 @@ class ElementReader:
             depth -= 1
             if depth < outer:
                 self._depth, self._count = depth, count
-                self.stream.call(self._start, self._end, None)
+                self._call_self()
 
+        self._whole = False
         self.stream.call(start, end, None)
 
 

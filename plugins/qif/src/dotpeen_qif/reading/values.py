@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -62,10 +62,17 @@ def time_of(text: str) -> datetime:
     if found is None:
         raise ValueError(f"{text[:40]!r} is no date and time")
     seconds, fraction, zone = found.groups()
+    day = timedelta(0)
+    if seconds.endswith("T24:00:00") and not (fraction or "").strip("0"):
+        # The end of a day is the beginning of the next.
+        seconds, day = seconds.replace("T24:", "T00:"), timedelta(days=1)
     try:
-        return datetime.fromisoformat(f"{seconds}.{(fraction or '0')[:6]:0<6}{zone or ''}")
-    except ValueError as error:
+        moment = datetime.fromisoformat(f"{seconds}.{(fraction or '0')[:6]:0<6}{zone or ''}") + day
+        if zone:
+            moment.astimezone(UTC)  # what is no time in UTC couldn't be compared with any other
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is no date and time: {error}") from error
+    return moment
 
 
 def optional(read: Callable[[str], T], text: str | None) -> T | None:

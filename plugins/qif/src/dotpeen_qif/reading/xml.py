@@ -112,19 +112,36 @@ class XmlStream:
         self._names: dict[str, str] = {}
         self._prefixes: set[str | None] = set()
         self._fed = 0
+        self._spaces: list[str | None] = [None]
+        self._readable = True
+        self._cdata = False
         parser = expat.ParserCreate(namespace_separator=" ", intern=self._names)
         parser.buffer_text = True
         parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
         parser.StartDoctypeDeclHandler = self._refuse_doctype
         parser.EntityDeclHandler = self._refuse_doctype
         parser.ExternalEntityRefHandler = self._refuse_doctype
-        parser.StartNamespaceDeclHandler = self._count_prefix
+        parser.XmlDeclHandler = self._declare
+        parser.StartNamespaceDeclHandler = self._open_space
+        parser.EndNamespaceDeclHandler = self._close_space
+        parser.StartCdataSectionHandler = lambda: self._set_cdata(within=True)
+        parser.EndCdataSectionHandler = lambda: self._set_cdata(within=False)
         self._parser = parser
 
     @property
     def line(self) -> int:
         """The line of what is being reported."""
         return self._parser.CurrentLineNumber
+
+    @property
+    def settled(self) -> bool:
+        """All that was fed has been reported, what follows begins with markup or text, and is in UTF-8."""
+        return self._readable and not self._cdata and self._parser.CurrentByteIndex == self._fed
+
+    @property
+    def space(self) -> str | None:
+        """The namespace of names without a prefix."""
+        return self._spaces[-1]
 
     def call(self, started: Started | None, ended: Ended | None, texted: Texted | None) -> None:
         """Set what is called from now on, also from within a call."""
@@ -189,5 +206,17 @@ class XmlStream:
             hint="remove it; QIF documents have none",
         )
 
-    def _count_prefix(self, prefix: str | None, _: str) -> None:
+    def _declare(self, _: str, encoding: str | None, __: int) -> None:
+        self._readable = encoding is None or encoding.lower() == "utf-8"
+
+    def _set_cdata(self, *, within: bool) -> None:
+        self._cdata = within
+
+    def _open_space(self, prefix: str | None, uri: str | None) -> None:
         self._prefixes.add(prefix)
+        if prefix is None:
+            self._spaces.append(uri)
+
+    def _close_space(self, prefix: str | None) -> None:
+        if prefix is None:
+            self._spaces.pop()

@@ -1,21 +1,25 @@
 """What holds across a document and the schemas can't say, or can't say in time: counts, ids, references, UUIDs.
 
-One pass, and memory that does not grow with the measurements: their ids are kept as bits, their UUIDs as hashes.
+One pass. Of measurements, ids are kept as bits and UUIDs as hashes: 50 bytes for each, 50 MB for a million.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from dotpeen_qif.limits import Limits
+from dotpeen_qif.limits import Limits, QifLimitError
 from dotpeen_qif.model import VERSION
 from dotpeen_qif.reading.elements import LocalNames, check_root
+from dotpeen_qif.reading.shapes import Shape
+from dotpeen_qif.reading.skimming import LIST, Skimmer, Take
 from dotpeen_qif.reading.values import uuid_of
 from dotpeen_qif.reading.xml import XmlStream, read_chunks
+from dotpeen_qif.validate.alike import Look, take_alike
+from dotpeen_qif.validate.ids import Ids, id_of
 from dotpeen_qif.validate.report import Check, Report, Severity
 
 _NO_REFERENCES: Final = frozenset({"EntityId", "EmployeeId", "DMEDecisionId"})
@@ -49,27 +53,6 @@ _OWN_QPIDS: Final = frozenset({"ThisInstanceQPId", "ThisStatisticalStudyResultsI
 
 _Reference: TypeAlias = tuple[str, str, str]
 """Name of the reference, id that it leads to, name of the element that refers where it matters."""
-_Text: TypeAlias = Callable[[str, str, Mapping[str, str]], None]
-
-
-class Ids:
-    """A set of numbers that are mostly dense: a bit each."""
-
-    def __init__(self) -> None:
-        self._bits: dict[int, int] = {}
-        self.largest = 0
-
-    def add(self, number: int) -> bool:
-        """Add a number; False when it is there already."""
-        page, bit = number >> 6, 1 << (number & 63)
-        bits = self._bits.get(page, 0)
-        self._bits[page] = bits | bit
-        if number > self.largest:
-            self.largest = number
-        return not bits & bit
-
-    def __contains__(self, number: int) -> bool:
-        return bool(self._bits.get(number >> 6, 0) & (1 << (number & 63)))
 
 
 class Structure:
@@ -86,30 +69,34 @@ class Structure:
         self._formats = formats
         self._names: list[str] = []
         self._pieces: list[str] = []
-        self._texts: dict[str, _Text | None] = {}
+        self._texts: dict[str, Look | None] = {}
         self._ids = Ids()
         self._named: dict[int, str] = {}
         self._external: set[str] = set()
         self._references: dict[_Reference, int] = {}
         self._qpids: dict[str, int] = {}
         self._designators: dict[str, int] = {}
+        self._owned: dict[str, tuple[str, int]] = {}
         self._measured = array("q")
         self._measured_lines = array("L")
         self._id_max: int | None = None
+        self._skimmed = 0
 
     def check(self) -> None:
         """Read the document and report. Raises `QifDocumentError` when it can't be read."""
         pieces = self._pieces
-        self._listen()
+        skimmer = Skimmer(self._stream, self._is_listing, self._learn, self._listen())
         for chunk in read_chunks(self._file, self._limits):
-            self._stream.feed(chunk)
+            skimmer.feed(chunk)
             if len(pieces) > 1 and sum(map(len, pieces)) > _LONG:
                 pieces[:] = ["-"]  # a text that long is no number and no UUID
-        self._stream.close()
+        skimmer.close()
         self._check_references()
+        self._check_owned()
         self._check_measured()
 
-    def _listen(self) -> None:
+    def _listen(self) -> Callable[[int, int], None]:
+        """Have every element reported; returns what counts those that are not."""
         # Closures over plain variables, as this runs for every element of the document.
         names, pieces, stream, report = self._names, self._pieces, self._stream, self._report
         local, texts = LocalNames(), self._texts
@@ -129,7 +116,7 @@ class Structure:
             if len(names) > deepest:
                 raise stream.beyond(f"elements are nested more than {deepest} deep")
             if elements > most:
-                raise stream.beyond(f"more than {most:,} elements")
+                raise beyond()
             if attributes and "id" in attributes and " " not in names[-1]:
                 self._define(names[-1], attributes["id"])
             if len(names) == 1:
@@ -152,13 +139,39 @@ class Structure:
                     texts[own] = self._meaning(own)
                 taken = texts[own]
                 if taken is not None:
-                    taken(own, "".join(pieces).strip(), attributes)
+                    taken(names, "".join(pieces).strip(), attributes)
             pieces.clear()
             names.pop()
 
-        stream.call(start, end, pieces.append)
+        def passed(parts: int, more: int) -> None:
+            nonlocal elements
+            self._stand(0)
+            children[-1] += parts
+            elements += more
+            if elements > most:
+                raise beyond()
 
-    def _meaning(self, name: str) -> _Text | None:
+        def beyond() -> QifLimitError:
+            return stream.beyond(f"more than {most:,} elements")
+
+        stream.call(start, end, pieces.append)
+        return passed
+
+    def _is_listing(self) -> bool:
+        return bool(self._names) and self._names[-1] == LIST
+
+    def _learn(self, shape: Shape) -> Take | None:
+        return take_alike(shape, self._names, self._meaning, self._define, self._stand)
+
+    def _stand(self, line: int) -> None:
+        """What is found next is in this line; 0: where the parser is."""
+        self._skimmed = line
+
+    @property
+    def _line(self) -> int:
+        return self._skimmed or self._stream.line
+
+    def _meaning(self, name: str) -> Look | None:
         """Return what looks at the texts of elements with this name."""
         if name in ("UUID", "Value"):
             return self._take_uuid
@@ -173,10 +186,10 @@ class Structure:
     def _check_version(self, attributes: Mapping[str, str]) -> None:
         if (version := attributes.get("versionQIF")) != VERSION:
             self._add("error", "schema", f"versionQIF is {version}, not {VERSION}")
-        self._id_max = _number(attributes.get("idMax", "").strip())
+        self._id_max = id_of(attributes.get("idMax", "").strip())
 
     def _define(self, name: str, text: str) -> None:
-        number = _number(text)
+        number = id_of(text)
         if number is None:
             if self._formats:
                 self._add("error", "id", f"{name}: the id {text[:20]!r} is no number without leading zeros")
@@ -187,8 +200,8 @@ class Structure:
             if name == "ExternalQIFDocument":
                 self._external.add(text)
 
-    def _refer(self, name: str, text: str, attributes: Mapping[str, str]) -> None:
-        holder = self._names[-2]
+    def _refer(self, names: Sequence[str], text: str, attributes: Mapping[str, str]) -> None:
+        holder, name = names[-2:]
         if name == "Id":
             name, holder = holder, ""
         if "xId" in attributes:
@@ -198,12 +211,12 @@ class Structure:
         reference = (name, text, holder if name in _SAME_KIND else "")
         if reference in self._references:
             return
-        number = _number(text)
+        number = id_of(text)
         if number is None:
             if self._formats:
                 self._add("error", "reference", f"{name}: {text[:20]!r} is no id")
         elif name in _TARGETS or number not in self._ids:
-            self._references[reference] = self._stream.line
+            self._references[reference] = self._line
 
     def _check_references(self) -> None:
         report = self._report
@@ -223,25 +236,25 @@ class Structure:
                 "warning", "id", None, f"idMax is {self._id_max}, the largest id is {self._ids.largest}"
             )
 
-    def _take_uuid(self, name: str, text: str, _: Mapping[str, str]) -> None:
-        names = self._names
-        if name == "UUID":
+    def _take_uuid(self, names: Sequence[str], text: str, _: Mapping[str, str]) -> None:
+        if names[-1] == "UUID":
             if names[-2] == "CharacteristicDesignator" and names[-3].endswith("Item"):
                 self._once(self._designators, text, "the UUID of the designator")
         elif names[-2] == "AttributeQPId" and len(names) > 4:
             owner = names[-4]
             if owner.endswith("CharacteristicMeasurement"):
                 self._measured.append(hash(text.lower()))
-                self._measured_lines.append(self._stream.line)
+                self._measured_lines.append(self._line)
             elif owner not in _NOT_UNIQUE and names[-5:-3] != [
                 "MeasurementResults",
                 "InspectionTraceability",
             ]:
                 self._once(self._qpids, text, "the UUID of the attribute")
 
-    def _take_qpid(self, name: str, text: str, _: Mapping[str, str]) -> None:
-        if name in _OWN_QPIDS or len(self._names) == 2:
-            self._once(self._qpids, text, f"the {name}")
+    def _take_qpid(self, names: Sequence[str], text: str, _: Mapping[str, str]) -> None:
+        if names[-1] in _OWN_QPIDS or len(names) == 2:
+            self._once(self._qpids, text, f"the {names[-1]}")
+            self._owned[text.lower()] = names[-1], self._line
 
     def _once(self, known: dict[str, int], text: str, what: str) -> None:
         try:
@@ -250,11 +263,18 @@ class Structure:
             if self._formats:
                 self._add("error", "uuid", f"{what}: {error}")
             return
-        line = self._stream.line
+        line = self._line
         if uuid in known:
             self._add("error", "uuid", f"{what}, {uuid}, is that of line {known[uuid]} already")
         else:
             known[uuid] = line
+
+    def _check_owned(self) -> None:
+        """Find UUIDs that a plan, or the document, and a characteristic have."""
+        for uuid, (name, line) in self._owned.items():
+            if uuid in self._designators:
+                message = f"the {name}, {uuid}, is the UUID of the designator in line {self._designators[uuid]}, too"
+                self._report.add("error", "uuid", line, message)
 
     def _check_measured(self) -> None:
         """Find UUIDs that two measurements have. Sorting takes 50 bytes each, a dictionary 200."""
@@ -266,13 +286,7 @@ class Structure:
                 self._report.add("error", "uuid", line, message)
 
     def _add(self, severity: Severity, check: Check, message: str) -> None:
-        self._report.add(severity, check, self._stream.line, message)
-
-
-def _number(text: str) -> int | None:
-    if text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 10:
-        return int(text)
-    return None
+        self._report.add(severity, check, self._line, message)
 
 
 def _kind(holder: str) -> str:
