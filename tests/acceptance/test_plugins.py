@@ -64,8 +64,9 @@ def test_broken_plugins_are_named_and_the_others_work(run_dotpeen: Any) -> None:
     assert listed.returncode == 1
     found = {plugin["name"]: plugin for plugin in listed.json["plugins"]}
     assert {name: found[name]["error"] for name in names} == {
-        "absent": "plugin absent: can't be imported: ModuleNotFoundError: No module named 'no_such_module'",
-        "raising": "plugin raising: dotpeen_exporters failed: RuntimeError: rope torn",
+        "absent": "plugin absent: can't be imported: ModuleNotFoundError: No module named 'no_such_module'"
+        " (installed_absent.py:1)",
+        "raising": "plugin raising: dotpeen_exporters failed: RuntimeError: rope torn (installed_raising.py:3)",
         "hanging": "plugin hanging: dotpeen_importers failed: no answer within 5 s",
         "rubbish": "plugin rubbish: dotpeen_commands failed: 'crane' is no list of typer.Typer",
         "erp": None,
