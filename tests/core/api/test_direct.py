@@ -254,6 +254,7 @@ def test_requests_are_answered_in_order_however_their_bytes_arrive(
     assert [json.loads(body)["data"]["persistentUuid"] for _, body in answers] == uuids
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_not_kept_answers_for(api: Api, witness: Witness) -> None:
     entity = api.registry.entities["Part"]
     uuid = str(witness.row(entity)[entity.uuid.column])

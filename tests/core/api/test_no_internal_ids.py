@@ -103,6 +103,7 @@ def test_lists_can_not_be_sorted_or_narrowed_by_a_key(site: Api, witness: Witnes
     assert single.status_code == 400
 
 
+@pytest.mark.slow
 @each_entity
 def test_single_records_have_no_key(site: Api, witness: Witness, entity: Entity) -> None:
     for row in witness.rows(entity.table.name)[:20]:

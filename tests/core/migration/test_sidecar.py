@@ -61,6 +61,7 @@ def test_keys_that_move_over_each_other_keep_their_uuids(aside: Plant) -> None:
     assert aside.identities() == {str(int(key) - 1): uuid for key, uuid in issued.items()}
 
 
+@pytest.mark.slow
 def test_rollback_killed_halfway_leaves_no_identity_without_a_row(aside: Plant) -> None:
     """What the plant does between the drop of the triggers and the drop of the sidecar, nobody follows."""
     issued = aside.identities()
