@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import random
 import re
 import socket
 import time
@@ -14,8 +15,6 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from dotpeen.api.direct import Direct
 from dotpeen.database import connect
@@ -226,17 +225,16 @@ def written(api: Api, path: str, more: str = "") -> bytes:
     ).encode()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    choices=st.lists(
-        st.tuples(st.integers(0, 40), st.sampled_from(["", "X-Other: 1\r\n"])), min_size=1, max_size=8
-    ),
-    cuts=st.lists(st.integers(0, 4000), max_size=6),
-    pauses=st.booleans(),
-)
+@pytest.mark.parametrize("seed", range(20))
 def test_requests_are_answered_in_order_however_their_bytes_arrive(
-    api: Api, witness: Witness, choices: list[tuple[int, str]], cuts: list[int], *, pauses: bool
+    api: Api, witness: Witness, seed: int
 ) -> None:
+    chance = random.Random(seed)
+    choices = [
+        (chance.randrange(40), chance.choice(["", "X-Other: 1\r\n"])) for _ in range(chance.randint(1, 8))
+    ]
+    cuts = [chance.randrange(2000) for _ in range(chance.randrange(7))]
+    pauses = seed % 2 == 1
     entity = api.registry.entities["Part"]
     rows = witness.rows("Part")
     uuids = [str(rows[number % len(rows)][entity.uuid.column]) for number, _ in choices]
