@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dotpeen.api.direct import Direct
+from dotpeen.api.figures import Figures
 from dotpeen.database import connect
 from dotpeen.partners import Scope, store
 
@@ -277,3 +278,26 @@ def test_two_ids_of_the_client_are_kept(api: Api, witness: Witness, taken: list[
     assert good.headers["x-request-id"] == "Night-shift.7"
     assert bad.headers["x-request-id"] != "what<is>this"
     assert taken == [True, True]
+
+
+def test_a_request_is_answered_once_whatever_fails_behind_it(
+    api: Api, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entity = api.registry.entities["Part"]
+    path = f"{EXTERNAL}/parts/{witness.row(entity)[entity.uuid.column]}"
+    introduced(api, api.partner)
+
+    def full(*_: object) -> None:
+        raise MemoryError("more routes than there is room to count them")
+
+    with Wire(api) as wire:
+        with monkeypatch.context() as patch:
+            patch.setattr(Figures, "finished", full)
+            wire.send(written(api, path))
+            assert wire.answers(1)[0][0] == 500
+            wire.socket.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                wire.answers(1)
+        wire.socket.settimeout(30)
+        wire.send(written(api, path))
+        assert wire.answers(1)[0][0] == 200

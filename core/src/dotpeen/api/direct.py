@@ -202,8 +202,9 @@ class Direct:
             % (len(whole), one.state["request_id"].encode()),
             whole,
         ]
-        one.connection.send(pieces)
+        # Last: what fails before is answered with a problem, and nothing is answered twice.
         self._finish(one, 200)
+        one.connection.send(pieces)
 
     def refuse(self, one: _Asking, error: BaseException) -> None:
         """Send a problem, and record that the record was not given."""

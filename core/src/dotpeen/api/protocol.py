@@ -84,7 +84,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, then see whether it was all."""
         if self._direct is not None:
-            if self._taken:
+            if self._taken or self._held:
                 self._hold(data)
                 return
             if self._take(data, self._direct):
@@ -142,9 +142,8 @@ class Protocol(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
         if self._held:
-            held, self._held = self._held, b""
-            self.flow.resume_reading()
-            self.data_received(held)
+            # Not from here: what goes wrong with the next request is none of this one's.
+            self.loop.call_soon(self._go_on)
 
     def shutdown(self) -> None:
         """End once what is under way is answered."""
@@ -182,6 +181,12 @@ class Protocol(HttpToolsProtocol):
             ):
                 return False
         return not (self.pipeline or self.flow.write_paused or self.transport.is_closing())
+
+    def _go_on(self) -> None:
+        held, self._held = self._held, b""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(held)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
