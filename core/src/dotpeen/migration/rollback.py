@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg import sql
 
+from dotpeen.database import Connection
 from dotpeen.errors import ConfigurationError, DotpeenError
 from dotpeen.migration import journal, ledger, references, state
-from dotpeen.migration.events import StageCompleted
+from dotpeen.migration.events import Notify, StageCompleted
 from dotpeen.migration.locks import run_locked
-from dotpeen.migration.model import Lock, Stage, Target
+from dotpeen.migration.model import Lock, Stage, Step, Target
 from dotpeen.migration.plan import REMOVE
 from dotpeen.migration.runner import Runner
 from dotpeen.migration.sql import EntitySql
@@ -160,18 +162,12 @@ def _keep_references(runner: Runner, target: Target) -> None:
     """Keep the values of the columns that go; those of a sidecar stay where they are."""
     if not references.to_keep(target):
         return
-    started = time.monotonic()
-    for step in reference_steps.capture(target):
-        if not step.done:
-            runner.execute(step)
-    rows = references.keep(runner.connection, target, runner.notify)
-    journal.record(
-        runner.connection,
+    _copy(
+        runner,
+        target,
         "copy external references to dotpeen.external_kept",
-        entity=target.entity.name,
-        stage=Stage.EXPAND,
-        rows=rows,
-        seconds=time.monotonic() - started,
+        capture=reference_steps.capture(target),
+        copy=references.keep,
     )
 
 
@@ -183,14 +179,32 @@ def _keep_issued(runner: Runner, target: Target) -> None:
         return
     if column is None or not target.created_column:
         return
+    _copy(
+        runner,
+        target,
+        "copy issued UUIDs to the ledger",
+        capture=ledger.capture(target),
+        copy=ledger.copy_column,
+    )
+
+
+def _copy(
+    runner: Runner,
+    target: Target,
+    action: str,
+    *,
+    capture: Sequence[Step],
+    copy: Callable[[Connection, Target, Notify], int],
+) -> None:
+    """Watch what changes from now on, then copy what is there."""
     started = time.monotonic()
-    for step in ledger.capture(target):
+    for step in capture:
         if not step.done:
             runner.execute(step)
-    rows = ledger.copy_column(runner.connection, target, runner.notify)
+    rows = copy(runner.connection, target, runner.notify)
     journal.record(
         runner.connection,
-        "copy issued UUIDs to the ledger",
+        action,
         entity=target.entity.name,
         stage=Stage.EXPAND,
         rows=rows,

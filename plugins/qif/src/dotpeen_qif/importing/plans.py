@@ -85,14 +85,18 @@ class Plans:
                 "'its designators are those of more than one plan: %s',"
                 " pg_catalog.array_to_string(v.uuids, ', ')) END"
                 " FROM vote AS v WHERE v.plan_n = s.n AND s.state IS NULL AND NOT s.stated"
-            ).format(
-                plan=self._plan.uuid("p"),
-                characteristics=self._characteristic.rows("t"),
-                same=self._characteristic.has_uuid(sql.SQL("s.uuid")),
-                plans=self._plan.rows("p"),
-                linked=self._characteristic.source.linked("plan", "t", "p"),
-            )
+            ).format(**self._plans_of_designators())
         )
+
+    def _plans_of_designators(self) -> dict[str, sql.Composable]:
+        """The parts of a statement that goes from a staged characteristic to the plan of the one with its UUID."""
+        return {
+            "plan": self._plan.uuid("p"),
+            "characteristics": self._characteristic.rows("t"),
+            "same": self._characteristic.has_uuid(sql.SQL("s.uuid")),
+            "plans": self._plan.rows("p"),
+            "linked": self._characteristic.source.linked("plan", "t", "p"),
+        }
 
     def _elsewhere(self) -> None:
         """A designator's UUID that a characteristic of another plan has."""
@@ -103,13 +107,7 @@ class Plans:
                 " s.uuid, {plan}, s.plan_uuid)"
                 " FROM {characteristics} JOIN {plans} ON {linked}"
                 " WHERE s.state = 'found' AND s.outcome IS NULL AND {same} AND {plan} IS DISTINCT FROM s.plan_uuid"
-            ).format(
-                plan=self._plan.uuid("p"),
-                characteristics=self._characteristic.rows("t"),
-                same=self._characteristic.has_uuid(sql.SQL("s.uuid")),
-                plans=self._plan.rows("p"),
-                linked=self._characteristic.source.linked("plan", "t", "p"),
-            )
+            ).format(**self._plans_of_designators())
         )
 
     def _kinds(self) -> None:
