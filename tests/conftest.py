@@ -52,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as cores: tests wait for PostgreSQL, for locks and for processes they start."""
+    cores = os.cpu_count() or 1
+    return cores + cores // 2
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell one of xdist's workers which run it belongs to."""
     node.workerinput["dotpeen_run"] = str(node.config.stash[_RUN].folder)

@@ -129,6 +129,7 @@ def test_interrupted_wait_for_a_lock(site: Site, way: tuple[signal.Signals, int]
     site.goes_on()
 
 
+@pytest.mark.slow
 def test_pause_stop_and_resume_from_elsewhere(site: Site) -> None:
     waiting = "SELECT waiting_for FROM dotpeen.worker WHERE ended_at IS NULL"
 
