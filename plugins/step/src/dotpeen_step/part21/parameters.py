@@ -1,0 +1,69 @@
+"""Decode parameters: text that was checked before becomes values. No recursion, whatever the depth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from dotpeen_step.part21 import grammar, strings
+from dotpeen_step.part21.values import (
+    Absent,
+    Binary,
+    Enumeration,
+    OccurrenceName,
+    Reference,
+    Resource,
+    Typed,
+    Value,
+)
+
+_TOKENS: Final = re.compile(rb"%s(?:%s|\Z)" % (grammar.BLANK, grammar.TOKEN.pattern))
+_SPACE: Final = re.compile(rb"\s+")
+
+
+def _number(text: bytes) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text) if b"." in text or b"e" in text.lower() else float("inf")
+
+
+_DECODERS: Final[dict[str, Callable[[bytes], Value]]] = {
+    "name": lambda text: Reference(int(text[1:])),
+    "number": _number,
+    "string": lambda text: strings.decode(text[1:-1]),
+    "enumeration": lambda text: Enumeration(text[1:-1].decode("ascii").upper()),
+    "absent": lambda text: Absent(text.decode("ascii")),
+    "binary": lambda text: Binary(_SPACE.sub(b"", text[1:-1]).decode("ascii").upper()),
+    "resource": lambda text: Resource(strings.decode(text[1:-1])),
+    "other": lambda text: OccurrenceName(text.decode("ascii")),
+}
+
+
+def tokens(text: bytes) -> Iterator[tuple[str, bytes, int]]:
+    """Yield kind, text and offset of every token; blanks, comments and what is no token are passed over."""
+    for token in _TOKENS.finditer(text):
+        kind = token.lastgroup
+        if kind is not None:
+            yield kind, token[kind], token.start(kind)
+
+
+def parameters(text: bytes) -> tuple[Value, ...]:
+    """Return the items of a text such as `1.5,#12,(.T.,'x'),LENGTH_MEASURE(2.)`, without outer parentheses."""
+    outer: list[tuple[str | None, list[Value]]] = []
+    items: list[Value] = []
+    keyword: str | None = None
+    for kind, token, _ in tokens(text):
+        if kind == "keyword":
+            keyword = token.decode("ascii").upper()
+        elif kind != "mark":
+            items.append(_DECODERS[kind](token))
+        elif token == b"(":
+            outer.append((keyword, items))
+            keyword, items = None, []
+        elif token == b")":
+            inner = tuple(items)
+            name, items = outer.pop()
+            items.append(inner if name is None else Typed(name, inner))
+    return tuple(items)

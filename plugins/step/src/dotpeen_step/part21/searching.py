@@ -1,0 +1,133 @@
+"""Search a file for instances without checking what lies between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from dotpeen_step.part21 import limits
+from dotpeen_step.part21.errors import Part21LimitError
+from dotpeen_step.part21.instance import Instance
+from dotpeen_step.part21.masking import last_end, masked
+from dotpeen_step.part21.opening import data_parameters
+from dotpeen_step.part21.sections import DataSection
+from dotpeen_step.part21.selection import Selection
+from dotpeen_step.part21.source import Source
+from dotpeen_step.part21.window import Window
+
+BLOCK: Final = 1024**2
+
+_SECTIONS: Final = (b"ANCHOR", b"REFERENCE", b"DATA")
+_ENDSEC: Final = re.compile(rb"(?<![A-Za-z0-9_.!])(ENDSEC)[\x00-\x20]*+;")
+_ANY_NAME: Final = re.compile(rb"#([0-9]{1,18})")
+_SAMPLE: Final = 64 * 1024
+_MOST: Final = 1_000_000
+_OVERLAP: Final = 64
+
+
+def segments(
+    source: Source, start: int, end: int, *, block: int = BLOCK
+) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield offset, text and masked text of pieces of whole statements.
+
+    `start` is between two statements. What follows the last semicolon is left out.
+    """
+    rest = b""
+    position = start
+    while position < end:
+        piece = source.read(position, min(max(block, len(rest)), end - position))
+        if not piece:
+            return
+        text = rest + piece
+        work = masked(text)
+        cut = last_end(work)
+        begin = position - len(rest)
+        position += len(piece)
+        if cut:
+            yield begin, text[:cut], work if work is text else work[:cut]
+        rest = text[cut:]
+        if len(rest) > limits.STATEMENT:
+            raise source.error(
+                begin + cut, f"no end within {limits.STATEMENT // 1024**2} MiB", kind=Part21LimitError
+            )
+
+
+def search(
+    source: Source, start: int, end: int, selection: Selection, *, block: int = BLOCK
+) -> Iterator[Instance]:
+    """Yield what the selection finds between two places that are each between statements."""
+    for offset, text, work in segments(source, start, end, block=block):
+        if selection.possible(work):
+            for begin, stop, number, keyword in selection.found(work, 0, len(text)):
+                yield Instance(number, offset + begin, keyword.decode("ascii").upper(), text[begin:stop])
+
+
+def find_sections(source: Source, start: int, *, block: int = BLOCK) -> Iterator[DataSection]:
+    """Yield the data sections behind `start`, which is behind the header, found by ENDSEC alone.
+
+    Raises `Part21Error` where what stands between two sections opens none.
+    """
+    closings = _closings(source, start, block=block)
+    position = start
+    while True:
+        window = Window(source, position)
+        word = window.peek()
+        if word not in _SECTIONS:
+            return
+        window.blanks()
+        begun = window.offset
+        name, schemas = data_parameters(window) if word == b"DATA" else ("", ())
+        inside = window.offset
+        closing, position = next((found for found in closings if found[0] >= inside), (0, 0))
+        if not position:
+            raise source.error(
+                begun, f"{word.decode('ascii')} has no ENDSEC;", hint="the file may be cut off"
+            )
+        if word == b"DATA":
+            yield DataSection(begun, inside, closing, position, name, schemas)
+
+
+def _closings(source: Source, start: int, *, block: int) -> Iterator[tuple[int, int]]:
+    for offset, text, work in segments(source, start, source.size, block=block):
+        if b"ENDSEC" in work:
+            outside = 0
+            for found in _ENDSEC.finditer(work, 0, len(text)):
+                if not work.count(b"'", outside, found.start()) & 1:
+                    outside = found.start()
+                    yield offset + found.start(1), offset + found.end()
+
+
+def unused_names(source: Source, start: int, count: int, *, block: int = BLOCK) -> list[int]:
+    """Return `count` consecutive instance names that don't stand anywhere behind `start`.
+
+    They are the first of a power of ten: no file is read to its end to learn its greatest name. Raises
+    `ValueError` for more than a million.
+    """
+    if not 0 < count <= _MOST:
+        raise ValueError(f"1 to {_MOST} names at a time")
+    digits = max(_sampled(source, start), len(str(count)))
+    while True:
+        first = 10**digits
+        if not _named(source, start, b"%d" % first, len(str(count - 1)), block=block):
+            return list(range(first, first + count))
+        digits += 1
+
+
+def _sampled(source: Source, start: int) -> int:
+    """Return the digits of the greatest name near the beginning and near the end."""
+    ends = source.read(start, _SAMPLE), source.read(max(start, source.size - _SAMPLE), _SAMPLE)
+    return max((len(name.lstrip(b"0")) for text in ends for name in _ANY_NAME.findall(text)), default=1)
+
+
+def _named(source: Source, start: int, first: bytes, varying: int, *, block: int) -> bool:
+    """Tell whether a name stands in the file that differs from `first` in the last digits, or may stand there."""
+    prefix = first[: len(first) - varying]
+    pattern = re.compile(rb"#0*+%s[0-9]{%d}(?![0-9])" % (prefix, varying))
+    rest = b""
+    for position in range(start, source.size, block):
+        text = rest + source.read(position, block)
+        if (b"#" + prefix in text or b"#0" in text) and pattern.search(text):
+            return True
+        rest = text[-_OVERLAP:]
+    return False

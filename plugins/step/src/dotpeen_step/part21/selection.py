@@ -1,0 +1,111 @@
+"""Which instances are wanted, by keyword or by name, and where they are in a text.
+
+The text is right, begins between statements and has nothing in comments, strings or resources that looks like
+something else (`dotpeen_step.part21.masking`), or at most semicolons, parentheses and instances in strings: those
+are told from others by the number of apostrophes before them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Final, Protocol, TypeAlias
+
+Found: TypeAlias = tuple[int, int, int, bytes]
+"""Where an instance begins and ends in a text, its number, and the keyword of a simple one."""
+
+_BODY: Final = rb"[^';]*+(?:'[^']*+'[^';]*+)*+;"
+_REST: Final = re.compile(_BODY)
+_EACH: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+%s" % _BODY)
+_NAME: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+")
+_DEFINITION: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=")
+_KEYWORD: Final = re.compile(rb"=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+[\x00-\x20]*+\(")
+_FEW: Final = 16
+
+
+class Selection(Protocol):
+    """Finds instances in a text."""
+
+    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
+        """Yield those between two places, in order; complex ones perhaps without need."""
+
+    def possible(self, text: bytes) -> bool:
+        """Tell, faster than `found` does, whether there may be any."""
+
+
+class Everything:
+    """All instances."""
+
+    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
+        """Yield all instances."""
+        for found in _EACH.finditer(text, start, end):
+            yield found.start(), found.end(), int(found[1]), found[2] or b""
+
+    def possible(self, text: bytes) -> bool:
+        """There may be some anywhere."""
+        return bool(text)
+
+
+class _Candidates:
+    """Instances at whose `=` a pattern matches."""
+
+    _pattern: re.Pattern[bytes]
+
+    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
+        """Yield the instances that the pattern finds and `_wanted` takes."""
+        outside = start  # a place in no string: behind it, an even number of apostrophes leads to another
+        for candidate in self._pattern.finditer(text, start, end):
+            place = text.index(b"=", candidate.start())
+            if place < outside or text.count(b"'", outside, place) & 1:
+                continue
+            begin = text.rfind(b"#", outside, place)
+            name = _NAME.fullmatch(text, begin, place) if begin >= 0 else None
+            keyword = _KEYWORD.match(text, place, end)
+            rest = _REST.match(text, place, end)
+            if name is None or keyword is None or rest is None:  # an anchor, a reference
+                continue
+            outside = rest.end()
+            number = int(name[1])
+            if self._wanted(number, text, place, outside):
+                yield begin, outside, number, keyword[1] or b""
+
+    def _wanted(self, number: int, text: bytes, start: int, end: int) -> bool:
+        raise NotImplementedError
+
+
+class ByKeyword(_Candidates):
+    """Simple instances with one of some keywords, and complex ones that may have such a part."""
+
+    def __init__(self, keywords: frozenset[str]) -> None:
+        names = sorted((keyword.encode("ascii", "replace") for keyword in keywords), reverse=True)
+        self._shortest = [
+            name for name in names if not any(other in name for other in names if other != name)
+        ]
+        any_of = b"|".join(map(re.escape, names)) or b"(?!)"
+        self._pattern = re.compile(rb"=[\x00-\x20]*+(?:(?:%s)(?![A-Za-z0-9_])|\()" % any_of)
+        self._part = re.compile(rb"(?:%s)[\x00-\x20]*+\(" % any_of)
+
+    def _wanted(self, number: int, text: bytes, start: int, end: int) -> bool:
+        return self._part.search(text, start, end) is not None
+
+    def possible(self, text: bytes) -> bool:
+        """Look for the keywords alone."""
+        return any(name in text for name in self._shortest)
+
+
+class ByName(_Candidates):
+    """Instances with one of some names."""
+
+    def __init__(self, names: Collection[int]) -> None:
+        self._names = frozenset(names)
+        self._pattern = _DEFINITION
+        if len(self._names) <= _FEW:
+            any_of = b"|".join(b"%d" % name for name in self._names) or b"(?!)"
+            self._pattern = re.compile(rb"#0*+(?:%s)[\x00-\x20]*+=" % any_of)
+
+    def _wanted(self, number: int, text: bytes, start: int, end: int) -> bool:
+        return number in self._names
+
+    def possible(self, text: bytes) -> bool:
+        """Any text may have them."""
+        return bool(self._names)
