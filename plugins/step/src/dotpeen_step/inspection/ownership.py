@@ -1,0 +1,116 @@
+"""Which product the faces, edges and vertices of an assembly belong to.
+
+Topology doesn't refer to its product: the product's shape refers to representations, these to solids, and so on down
+to the vertices. Where several products have a shape, this is followed from the top, level by level: two bytes for each
+instance name, and one fast pass over the file for each level that is needed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from dotpeen_step.inspection.bulk import references_of
+from dotpeen_step.inspection.kinds import EDGES, FACES, LOOPS, SHELLS, SOLIDS, VERTICES
+
+if TYPE_CHECKING:
+    from dotpeen_step.inspection.products import Products
+    from dotpeen_step.inspection.representations import Representations
+    from dotpeen_step.inspection.uuids import Uuids
+    from dotpeen_step.part21.file import Part21File
+
+_SETS: Final = frozenset({"GEOMETRIC_SET", "GEOMETRIC_CURVE_SET", "TESSELLATED_SOLID", "TESSELLATED_SHELL"})
+_BOUNDS: Final = frozenset({"FACE_BOUND", "FACE_OUTER_BOUND"})
+_ORIENTED_SHELLS: Final = frozenset({"ORIENTED_CLOSED_SHELL", "ORIENTED_OPEN_SHELL"})
+_LEVELS: Final = (
+    (SOLIDS | _SETS, SOLIDS | SHELLS | _SETS),
+    (_ORIENTED_SHELLS, SHELLS),
+    (SHELLS - _ORIENTED_SHELLS, FACES),
+    (FACES, _BOUNDS),
+    (_BOUNDS, LOOPS),
+    (LOOPS - _BOUNDS, frozenset({"ORIENTED_EDGE", "SEAM_EDGE", "SUBEDGE"})),
+    (frozenset({"ORIENTED_EDGE", "SEAM_EDGE", "SUBEDGE"}), EDGES),
+    (frozenset({"EDGE_CURVE"}), VERTICES),
+)
+"""Entities from the top to the bottom, and those that they lead to: solids to shells, edges to vertices."""
+_SEVERAL: Final = 0xFFFF
+_HIGHEST: Final = 1 << 26
+"""The largest instance name looked at: real files number from 1."""
+_BATCH: Final = 1000
+
+
+class Ownership:
+    """Knows the product of each instance name, as far as one was found."""
+
+    def __init__(self, products: Iterable[int]) -> None:
+        self._products = (0, *products)
+        self._number = {product: number for number, product in enumerate(self._products)}
+        self._owner = array("H", bytes(2))
+
+    def __getitem__(self, ref: int) -> int | None:
+        """The PRODUCT of an instance; None where none or several have it."""
+        number = self._owner[ref] if ref < len(self._owner) else 0
+        return self._products[number] if 0 < number < len(self._products) else None
+
+    def number(self, ref: int) -> int:
+        """The number that stands for an instance's product, 0 where none was found."""
+        return self._owner[ref] if ref < len(self._owner) else 0
+
+    def of_product(self, product: int) -> int:
+        """The number that stands for a product."""
+        return self._number[product]
+
+    def note(self, refs: Iterable[int], number: int) -> None:
+        """Note that instances belong to a product; what two products have belongs to neither."""
+        owner = self._owner
+        for ref in refs:
+            if ref >= len(owner):
+                if ref >= _HIGHEST:
+                    continue
+                owner.frombytes(bytes(2 * (ref + 1 - len(owner) + (ref >> 3))))
+            if not owner[ref]:
+                owner[ref] = number
+            elif owner[ref] != number:
+                owner[ref] = _SEVERAL
+
+
+def own(file: Part21File, uuids: Uuids, products: Products, representations: Representations) -> None:
+    """Tell the UUIDs of topology and geometry which product they belong to, where several have a shape."""
+    shaped = {product.product_ref for product in products.found if product.shape_refs}
+    asked = [
+        number
+        for number in range(len(uuids))
+        if uuids.kind_of(number) in ("topology", "geometry") and not uuids.product_of(number)
+    ]
+    if not asked or len(shaped) < 2 or len(shaped) >= _SEVERAL:
+        return
+    ownership = Ownership(sorted(shaped))
+    _from_representations(file, ownership, representations.shown(products.owners, products.placements))
+    for level in _needed({uuids.keyword_of(number) for number in asked}):
+        for number, refs in references_of(file, level, ownership.number):
+            ownership.note(refs, number)
+    for number in asked:
+        uuids.belongs(number, ownership[uuids.target_of(number)])
+
+
+def _needed(keywords: set[str]) -> Iterator[frozenset[str]]:
+    """Yield the levels that lead to all instances of some entities, from the top; everything for unknown ones."""
+    missing = set(keywords)
+    for level, reached in _LEVELS:
+        if not missing:
+            return
+        yield level
+        missing -= reached
+
+
+def _from_representations(file: Part21File, ownership: Ownership, shown: dict[int, set[int]]) -> None:
+    """Note the items of representations."""
+    numbers = {
+        representation: ownership.of_product(next(iter(products))) if len(products) == 1 else _SEVERAL
+        for representation, products in shown.items()
+    }
+    refs = sorted(numbers)
+    for start in range(0, len(refs), _BATCH):
+        for ref, representation in file.fetch(refs[start : start + _BATCH]).items():
+            ownership.note(representation.references(), numbers[ref])
