@@ -12,6 +12,7 @@ from dotpeen.database.catalog import (
     read_catalog,
 )
 from dotpeen.database.connect import Connection, connect, resolve_url
+from dotpeen.database.plugin_schema import PluginSchema
 
 __all__ = [
     "Catalog",
@@ -21,6 +22,7 @@ __all__ = [
     "ForeignKey",
     "Index",
     "Partition",
+    "PluginSchema",
     "Table",
     "Trigger",
     "connect",

@@ -37,6 +37,7 @@ class Line:
         self._phase = ""
         self._query = ""
         self._parameters: Sequence[bytes | None] = ()
+        self._formats: Sequence[int] | None = None
         self._done: Done | None = None
         self._result: PGresult | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -53,15 +54,23 @@ class Line:
         """Whether it can be asked."""
         return self._connection.status == ConnStatus.OK
 
-    def ask(self, query: str, parameters: Sequence[bytes | None], done: Done, *, timeout: float) -> None:
-        """Run a statement, prepared once; `query` has the placeholder `%s`, parameters and columns are text in UTF-8.
+    def ask(
+        self,
+        query: str,
+        parameters: Sequence[bytes | None],
+        done: Done,
+        *,
+        timeout: float,
+        formats: Sequence[int] | None = None,
+    ) -> None:
+        """Run a statement, prepared once; `query` has the placeholder `%s`, columns are text in UTF-8.
 
-        `done` is called exactly once, never before this returns. After an error other than the statement's own the
-        session is closed.
+        `formats` are those of the parameters, which are text otherwise. `done` is called exactly once, never before
+        this returns. After an error other than the statement's own the session is closed.
         """
         if self._done is not None:
             raise RuntimeError("a statement is under way")
-        self._query, self._parameters, self._done = query, parameters, done
+        self._query, self._parameters, self._formats, self._done = query, parameters, formats, done
         self._timer = self._loop.call_later(timeout, self._too_slow)
         self._send()
 
@@ -84,7 +93,7 @@ class Line:
                 self._connection.send_prepare(statement_name(self._query), numbered(self._query))
             else:
                 self._phase = _ASKING
-                self._connection.send_query_prepared(name, self._parameters)
+                self._connection.send_query_prepared(name, self._parameters, self._formats)
             if self._connection.flush():
                 self._writing = True
                 self._loop.add_writer(self._socket, self._writable)

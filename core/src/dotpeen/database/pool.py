@@ -42,23 +42,27 @@ class Session(AsyncConnection[tuple[Any, ...]]):
             found = self.__dict__["prepared"] = {}
         return found
 
-    async def fetch(self, query: str, parameters: Sequence[bytes | None]) -> PGresult:
+    async def fetch(
+        self, query: str, parameters: Sequence[bytes | None], *, formats: Sequence[int] | None = None
+    ) -> PGresult:
         """Run a statement that is asked again and again, prepared once; the result is as it came, text in UTF-8.
 
-        `query` has the placeholder `%s`. Straight from libpq's asynchronous functions to the event loop: a round trip
-        of `execute` costs several times the processor time of the lookup that it is for. Raises `psycopg.Error`;
-        whoever stops waiting closes the session.
+        `query` has the placeholder `%s`; `formats` are those of the parameters, which are text otherwise. Straight
+        from libpq's asynchronous functions to the event loop: a round trip of `execute` costs several times the
+        processor time of the lookup that it is for. Raises `psycopg.Error`; whoever stops waiting closes the session.
         """
         prepared = self.prepared
         if query in prepared:
             try:
-                return await self._ask(prepared[query], parameters)
+                return await self._ask(prepared[query], parameters, formats)
             except psycopg.errors.InvalidSqlStatementName:
                 pass  # psycopg deallocates all statements after a rollback of its own
         prepared[query] = await self._prepare(query)
-        return await self._ask(prepared[query], parameters)
+        return await self._ask(prepared[query], parameters, formats)
 
-    async def _ask(self, name: bytes, parameters: Sequence[bytes | None]) -> PGresult:
+    async def _ask(
+        self, name: bytes, parameters: Sequence[bytes | None], formats: Sequence[int] | None
+    ) -> PGresult:
         connection = self.pgconn
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[PGresult] = loop.create_future()
@@ -86,7 +90,7 @@ class Session(AsyncConnection[tuple[Any, ...]]):
                 if not answer.done():
                     answer.set_exception(error)
 
-        connection.send_query_prepared(name, parameters)
+        connection.send_query_prepared(name, parameters, formats)
         socket = connection.socket
         loop.add_reader(socket, readable)
         try:

@@ -1,0 +1,1 @@
+"""What became of every UUID between two files."""

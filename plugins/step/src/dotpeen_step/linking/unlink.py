@@ -1,0 +1,82 @@
+"""Unlink: what was linked by mistake, or is no revision any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dotpeen import Records
+from dotpeen.errors import ConfigurationError, DotpeenError
+from dotpeen_step.linking import links
+from dotpeen_step.linking.files import forget_items
+from dotpeen_step.linking.installation import SCHEMA
+from dotpeen_step.linking.links import Link
+from dotpeen_step.linking.parts import Part, find_part, lock_part, set_reference
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """What was unlinked, and what is current now."""
+
+    part: Part
+    links: tuple[Link, ...]
+    current: Link | None
+
+
+def unlink(
+    records: Records,
+    identifier: str,
+    *,
+    column: str | None,
+    by: str,
+    uuid: str | None = None,
+    sha256: str | None = None,
+    every: bool = False,
+) -> Unlinked:
+    """Take links of a part away: those of a revision's UUID, of a file, the only one there is, or all of them.
+
+    The revision that was current before is current again, and the part's external reference with it, unless somebody
+    has set that to something else. What was unlinked stays in the history. Raises `DotpeenError` where there is no
+    such link, or several and nothing says which.
+    """
+    part = find_part(records, identifier, column)
+    with records.transaction() as within:
+        connection = within.connection
+        part = lock_part(within, part, column)
+        there = links.links_of(connection, part.uuid) if SCHEMA.installed(connection) else ()
+        ended = _chosen(part, there, uuid=uuid, sha256=sha256, every=every)
+        SCHEMA.install(connection)
+        was = links.current_of(connection, part.uuid)
+        links.end_links(connection, ended, by=by)
+        for file in sorted({one.file.id for one in ended if one.file is not None}):
+            forget_items(connection, file)
+        now = links.current_of(connection, part.uuid)
+        if was is not None and part.reference == was.revision_uuid:
+            value = None if now is None else now.revision_uuid
+            if value != part.reference:
+                set_reference(within, part, value)
+        return Unlinked(part, tuple(ended), now)
+
+
+def _chosen(
+    part: Part, there: Sequence[Link], *, uuid: str | None, sha256: str | None, every: bool
+) -> Sequence[Link]:
+    if not there:
+        raise DotpeenError(f"{part} has no link to unlink")
+    fitting = [
+        one
+        for one in there
+        if (uuid is None or one.revision_uuid == uuid)
+        and (sha256 is None or (one.file is not None and one.file.sha256.startswith(sha256)))
+    ]
+    if not fitting:
+        raise DotpeenError(f"{part} has no such link", hint="dotpeen step links shows what there is")
+    files = {one.file.sha256 for one in fitting if one.file is not None}
+    if sha256 is not None and len(files) > 1:
+        raise ConfigurationError(f"{sha256!r} begins the SHA-256 of {len(files)} files: give more of it")
+    if uuid is None and sha256 is None and not every and len(fitting) > 1:
+        named = ", ".join(one.revision_uuid or (one.file.sha256 if one.file else "") for one in fitting[:10])
+        raise ConfigurationError(
+            f"{part} has {len(fitting)} links: {named}", hint="say which: --uuid, --sha256, or --all"
+        )
+    return fitting
