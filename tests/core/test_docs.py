@@ -30,6 +30,7 @@ from dotpeen.registry import (
     parse_registry,
 )
 from dotpeen_qif import Settings as QifSettings
+from dotpeen_step import Settings as StepSettings
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,7 @@ def test_every_key_of_the_registry_has_its_row(reference: str, heading: str, mod
 def test_every_key_of_a_plugin_has_its_row(reference: str) -> None:
     assert all(f"| `{key}` |" in reference for key in PluginSettings.model_fields)
     assert all(f"| `qif` | `{key}` |" in reference for key in QifSettings.model_fields)
+    assert all(f"| `step` | `{key}` |" in reference for key in StepSettings.model_fields)
 
 
 def test_documented_defaults_are_the_defaults(reference: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from threading import Event
 from types import ModuleType
@@ -21,10 +22,12 @@ from dotpeen.database import Connection, connect
 from dotpeen.errors import ConfigurationError, PluginError
 from dotpeen.hooks import (
     ApiRouter,
+    DigitalModel,
     Exporter,
     ExternalReference,
     Health,
     Importer,
+    ModelEntity,
     RecordReference,
     ThreadEntry,
     VerificationCheck,
@@ -44,8 +47,12 @@ WELL: dict[str, Any] = {
     "dotpeen_verification_checks": [VerificationCheck("all well", print)],
     "dotpeen_thread_entries": [ThreadEntry("card", "7")],
     "dotpeen_resolve_uuid": [RecordReference("Part", UUID, "card")],
+    "dotpeen_digital_models": [
+        DigitalModel("Crane", "crane.stp", "STEPAP242", UUID, (ModelEntity(UUID, "pmi", "HOOK"),))
+    ],
     "dotpeen_health": Health(ok=True),
 }
+MODEL: DigitalModel = WELL["dotpeen_digital_models"][0]
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +176,30 @@ class Unreadable:
 @pytest.mark.parametrize(
     ("hook", "answer", "reason"),
     [
+        ("dotpeen_digital_models", ["crane.stp"], "item 1: 'crane.stp' is no DigitalModel"),
+        (
+            "dotpeen_digital_models",
+            [replace(MODEL, file_name="C:\\cad\\crane.stp")],
+            r"item 1: file_name 'C:\\cad\\crane.stp' has a folder: give the name alone",
+        ),
+        ("dotpeen_digital_models", [replace(MODEL, name=" ")], "item 1: name ' ' is no text"),
+        ("dotpeen_digital_models", [replace(MODEL, uuid="7")], "item 1: uuid '7' is no UUID"),
+        ("dotpeen_digital_models", [replace(MODEL, entities=None)], "item 1: entities None are no tuple"),
+        (
+            "dotpeen_digital_models",
+            [replace(MODEL, entities=(UUID,))],
+            f"item 1: entity 1: '{UUID}' is no ModelEntity",
+        ),
+        (
+            "dotpeen_digital_models",
+            [MODEL, replace(MODEL, entities=(*MODEL.entities, ModelEntity(UUID[:-1], "pmi")))],
+            f"item 2: entity 2: uuid '{UUID[:-1]}' is no UUID",
+        ),
+        (
+            "dotpeen_digital_models",
+            [replace(MODEL, entities=MODEL.entities * 100_001)],
+            "item 1: there are more than 100,000 entities: leave out those that nobody refers to",
+        ),
         ("dotpeen_health", 7, "7 is no Health"),
         ("dotpeen_health", Unreadable(), "a value of Unreadable is no Health"),
         ("dotpeen_health", Health(ok=1), "ok 1 is neither True nor False"),
@@ -258,6 +289,13 @@ def test_rubbish_is_named_and_left_out(hook: str, answer: Any, reason: str) -> N
     plugins = site(hoist={hook: answering(answer)}, crane={hook: answering(WELL[hook])})
     assert [name for name, _ in ask(plugins, hook)] == ["crane"]
     assert plugins.failed["hoist"].message.startswith(f"plugin hoist: {hook} failed: {reason}")
+
+
+def test_uuids_of_models_come_in_lower_case_whatever_the_file_has(session: Connection) -> None:
+    shouted = replace(MODEL, uuid=UUID.upper(), entities=[ModelEntity(UUID.upper(), "pmi", "HOOK")])
+    plugins = site(crane={"dotpeen_digital_models": answering([shouted])})
+    part = plugins.registry.entities["Part"]
+    assert plugins.digital_models(session, part, UUID) == (("crane", MODEL),)
 
 
 def test_an_asynchronous_hook_is_rubbish() -> None:

@@ -65,6 +65,36 @@ class RecordReference:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class ModelEntity:
+    """A thing in a CAD model that has a UUID of its own: a dimension, a tolerance, a face."""
+
+    uuid: str
+    kind: str
+    """What it is: `"pmi"` (dimensions, tolerances, datums), `"product"`, `"topology"`, `"geometry"` or another word."""
+    name: str = ""
+    """What the model calls it; empty where it doesn't."""
+
+
+@dataclass(frozen=True)
+class DigitalModel:
+    """A CAD model of a record, and the entities in it that others can refer to."""
+
+    name: str
+    """What the CAD system calls it."""
+    file_name: str
+    """Without folders. It is the site's: partners are not told."""
+    format: str
+    """`"STEPAP242"`, `"STEPAP214"`, `"STEPAP203"` …, as QIF's `DigitalModelFormatEnum` has it, or another word."""
+    uuid: str | None = None
+    """Of this revision of the model."""
+    entities: tuple[ModelEntity, ...] = ()
+
+
+def _no_models(entity: Entity, uuid: str) -> Sequence[DigitalModel]:
+    return ()
+
+
 @dataclass(frozen=True)
 class ExportRequest:
     """What an exporter is asked for."""
@@ -76,6 +106,9 @@ class ExportRequest:
     uuid: str
     audience: Audience
     options: Mapping[str, str] = field(default_factory=dict)
+    digital_models: Callable[[Entity, str], Sequence[DigitalModel]] = _no_models
+    """Call it with an entity and a record's UUID for the CAD models that other plugins know of the record. It asks
+    them when it is called; a plugin that fails is left out."""
 
 
 @dataclass(frozen=True)
@@ -124,18 +157,22 @@ class ImportItem:
 
 @dataclass
 class ImportReport:
-    """What an import did, or would do. Unchanged, created and updated records are counted; the others listed."""
+    """What an import did, or would do. All records are counted; those that changed, and those left out, are listed."""
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     """Entity to outcome to number."""
     items: list[ImportItem] = field(default_factory=list)
     """Conflicting and unmatched ones, and what was left out."""
+    changes: list[ImportItem] = field(default_factory=list)
+    """Updated ones whose message says what becomes of what, as `nominalValue: 10 → 11`."""
 
     def add(self, item: ImportItem) -> None:
         """Count an item, and keep it where somebody has to look at it."""
         self.counts.setdefault(item.entity, Counter())[item.outcome] += 1
         if item.outcome in ("conflicting", "unmatched"):
             self.items.append(item)
+        elif item.outcome == "updated" and item.message:
+            self.changes.append(item)
 
     @property
     def clean(self) -> bool:
@@ -158,6 +195,8 @@ class ImportRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str, int, int], None] = lambda what, done, total: None
     """Called now and then: what is done, how much, of how much (0 where nobody knows)."""
+    digital_models: Callable[[Entity, str], Sequence[DigitalModel]] = _no_models
+    """As exporters have it: for what recognizes documents that were exported with CAD models."""
 
 
 @dataclass(frozen=True)
@@ -180,3 +219,8 @@ class ApiRouter:
     entity: str
     """Whose scope a partner needs: `read` for GET and HEAD, `write` for the rest."""
     surface: Audience = "external"
+    max_body: int | None = None
+    """Bytes that the body of a request may have, which the routes then read as it comes, with `request.stream()`.
+    None: what the site takes everywhere, and it is there as a whole before a route begins."""
+    timeout: float | None = None
+    """Seconds that an answer may take once the body is read; None: what the site gives everywhere."""

@@ -29,6 +29,7 @@ import pluggy
 from dotpeen.contributions import (
     ApiRouter,
     Audience,
+    DigitalModel,
     ExportDocument,
     Exporter,
     ExportRequest,
@@ -38,6 +39,7 @@ from dotpeen.contributions import (
     ImportItem,
     ImportReport,
     ImportRequest,
+    ModelEntity,
     RecordReference,
     ThreadEntry,
     VerificationCheck,
@@ -53,6 +55,7 @@ __all__ = [
     "PROJECT",
     "ApiRouter",
     "Audience",
+    "DigitalModel",
     "ExportDocument",
     "ExportRequest",
     "Exporter",
@@ -62,6 +65,7 @@ __all__ = [
     "ImportReport",
     "ImportRequest",
     "Importer",
+    "ModelEntity",
     "RecordReference",
     "ThreadEntry",
     "VerificationCheck",
@@ -228,6 +232,24 @@ def dotpeen_resolve_uuid(  # type: ignore[empty-body]
         def dotpeen_resolve_uuid(connection, uuid):
             row = connection.execute("SELECT equipment FROM crane.card WHERE uuid = %s", [uuid]).fetchone()
             return [RecordReference("Equipment", str(row[0]), kind="card")] if row else []
+    """
+
+
+@hookspec
+def dotpeen_digital_models(  # type: ignore[empty-body]
+    registry: Registry, connection: Connection, entity: Entity, uuid: str
+) -> Sequence[DigitalModel]:
+    """Return the CAD models of a record that are current, with the entities in them that have UUIDs.
+
+    Called by exporters that refer to CAD models (`ExportRequest.digital_models`), with a session that can only read.
+
+        @hookimpl
+        def dotpeen_digital_models(connection, entity, uuid):
+            query = "SELECT hook_uuid, drawing FROM crane.model WHERE equipment = %s ORDER BY hook_uuid"
+            return [
+                DigitalModel("Crane", drawing, "STEPAP242", entities=(ModelEntity(str(hook), "pmi", "HOOK"),))
+                for hook, drawing in connection.execute(query, [uuid])
+            ]
     """
 
 

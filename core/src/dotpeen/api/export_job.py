@@ -23,6 +23,7 @@ from dotpeen.contributions import Audience, Exporter
 from dotpeen.database import Connection
 from dotpeen.errors import DotpeenError, NotMigratedError, PluginError
 from dotpeen.exchange import Export, open_export, reading_session
+from dotpeen.exchange.models import Models
 from dotpeen.records import Shape
 from dotpeen.records.lookup import by_uuid, find
 from dotpeen.records.question import refusal
@@ -68,7 +69,9 @@ class Job:
         """What it is called in the log."""
         return f"plugin {self.plugin}: export of {self.shape.entity.name} as {self.exporter.format}"
 
-    def work(self, url: str, registry: Registry, limit: float, loop: asyncio.AbstractEventLoop) -> None:
+    def work(
+        self, url: str, registry: Registry, limit: float, loop: asyncio.AbstractEventLoop, models: Models
+    ) -> None:
         """Open the document, tell so, and make it; runs in a thread."""
 
         def tell(opened: Opened | None, error: BaseException | None) -> None:
@@ -96,6 +99,7 @@ class Job:
                     uuid,
                     audience=self.audience,
                     options=self.options,
+                    models=models,
                 )
                 opened = self._describe(export, uuid)
                 told = True

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +22,9 @@ from dotpeen.api.problems import EXAMPLE_UUID, Problem
 from dotpeen.api.routing import Route
 from dotpeen.api.streaming import Stream, gone_away
 from dotpeen.contributions import Audience, Exporter
+from dotpeen.exchange import models_of
 from dotpeen.identifiers import InvalidUuidError, canonical_uuid
+from dotpeen.plugins import Plugins
 from dotpeen.records import Shape, Shapes
 from dotpeen.registry import Registry
 
@@ -39,7 +40,7 @@ class Exports:
         self,
         url: str,
         registry: Registry,
-        exporters: Sequence[tuple[str, Exporter]],
+        plugins: Plugins,
         *,
         at_once: int,
         limit: float,
@@ -47,7 +48,8 @@ class Exports:
         """`limit`: seconds from the request to the end of its document."""
         self._url = url
         self._registry = registry
-        self._exporters = exporters
+        self._exporters = plugins.exporters()
+        self._models = models_of(plugins, url)
         self._at_once = at_once
         self._limit = limit
         self._running: Counter[int | None] = Counter()
@@ -89,7 +91,7 @@ class Exports:
 
         def work() -> None:
             try:
-                job.work(self._url, self._registry, self._limit, loop)
+                job.work(self._url, self._registry, self._limit, loop, self._models)
             finally:
                 with suppress(RuntimeError):  # the loop has ended
                     loop.call_soon_threadsafe(ended)

@@ -49,7 +49,7 @@ class _Unread:
 def _ours(registry: Registry, plugins: Plugins) -> Routes:
     declared: Any = {name: _Declared(entity) for name, entity in registry.entities.items()}
     reading = cast("Reading", _Unread(declared))
-    exports = Exports("", registry, plugins.exporters(), at_once=1, limit=1)
+    exports = Exports("", registry, plugins, at_once=1, limit=1)
     return Routes(
         [*External(reading).routes(), *Internal(reading).routes(), *exports.routes(cast("Shapes", declared))]
     )

@@ -23,12 +23,15 @@ from dotpeen.database import connect
 from dotpeen.database.pool import make_pool
 from dotpeen.partners import AuditLog, Directory, RateLimit, RateLimiter, Refusals
 from dotpeen.plugins import Plugins
-from dotpeen.records import Shapes, load_shapes
+from dotpeen.records import Records, Shapes, load_shapes
+from dotpeen.records.pool import new_pool
 from dotpeen.registry import Registry
 from dotpeen.registry.settings import secret
 
 WATCH_SECONDS = 1.0
 """How often a process asks the database whether partners, the switch or the entities have changed."""
+ROUTE_SESSIONS = 4
+"""Sessions for what plugins' routes do with records."""
 OWN_SESSIONS = 3
 """Sessions for partners, limits and the audit trail, beside those that records are read over."""
 _STAGES = (
@@ -53,6 +56,8 @@ class Runtime:
         self.pool = make_pool(url, purpose="serve", size=settings.pool_size, statement_timeout=patience)
         # A table that somebody has locked can take all of the others.
         self.own_pool = make_pool(url, purpose="serve", size=OWN_SESSIONS, statement_timeout=patience)
+        # Opened by the first route of a plugin that asks for something.
+        self.route_pool = new_pool(url, size=ROUTE_SESSIONS)
         self.directory = Directory(self.own_pool, default_limit=RateLimit.parse(settings.rate_limit))
         self.limiter = RateLimiter(self.own_pool)
         self.audit = AuditLog(self.own_pool, patience=patience)
@@ -109,6 +114,7 @@ class Runtime:
             await self.exports.close()
         if self.plugin_routes is not None:
             self.plugin_routes.close()
+        await asyncio.to_thread(self.route_pool.close, timeout=5)
         await self.thread.close()
         await self.refusals.close()
         await self.audit.close()
@@ -147,11 +153,15 @@ class Runtime:
         self.exports = Exports(
             self.url,
             self.registry,
-            plugins.exporters(),
+            plugins,
             at_once=settings.max_exports,
             limit=settings.export_timeout.total_seconds(),
         )
-        self.plugin_routes = PluginRoutes(mount(plugins.api_routers()), patience=self.timeout)
+        self.plugin_routes = PluginRoutes(
+            mount(plugins.api_routers()),
+            patience=self.timeout,
+            records=lambda shapes: Records(self.registry, self.route_pool, shapes=shapes, plugins=plugins),
+        )
 
     def _adopt(self, shapes: Shapes) -> None:
         before = self.reading

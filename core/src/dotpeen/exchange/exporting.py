@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import psycopg
@@ -15,6 +15,7 @@ from dotpeen.contributions import Audience, ExportDocument, Exporter, ExportRequ
 from dotpeen.database import Connection, connect
 from dotpeen.errors import DotpeenError, PluginError
 from dotpeen.exchange.formats import check_options
+from dotpeen.exchange.models import Models
 from dotpeen.plugins.reason import TRACEBACK_HINT, reason
 from dotpeen.registry import Entity, Registry
 
@@ -68,14 +69,17 @@ def open_export(
     *,
     audience: Audience,
     options: Mapping[str, str] | None = None,
+    models: Models | None = None,
 ) -> Export:
-    """Ask an exporter for the document of a record. `connection` is of `reading_session`.
+    """Ask an exporter for the document of a record. `connection` is of `reading_session`, `models` of `models_of`.
 
     Raises what the exporter raises on purpose (`DotpeenError`), `InvalidQueryError` for an option that it hasn't,
     `psycopg.Error` where the database went away or took too long, and `PluginError` for everything else.
     """
     check_options(exporter.options, options or {})
     request = ExportRequest(registry, connection, entity, uuid, audience, dict(options or {}))
+    if models is not None:
+        request = replace(request, digital_models=models)
     with _named(plugin, exporter):
         document = exporter.open(request)
     if not isinstance(document, ExportDocument) or not isinstance(document.file_name, str):

@@ -16,10 +16,11 @@ def write_whole(
 ) -> int:
     """Write a file beside its place and move it there when it is complete and on disk; returns its bytes.
 
-    After an error nothing is left of it, after a kill only `NAME.part`, which the next run overwrites. A symbolic link
-    stays, and the file that it names is written. What only passes bytes on (a pipe, a terminal, `/dev/null`) is written
-    to as it is. `progress` is called with the bytes written so far. Raises `ConfigurationError` where the target can't
-    be written, or is nothing that a file may take the place of.
+    After an error nothing is left of it, after a kill only `NAME.part`, which the next run overwrites. A file that is
+    there already passes on its permissions. A symbolic link stays, and the file that it names is written. What only
+    passes bytes on (a pipe, a terminal, `/dev/null`) is written to as it is. `progress` is called with the bytes
+    written so far. Raises `ConfigurationError` where the target can't be written, or is nothing that a file may take
+    the place of.
     """
     written = iter(chunks)
     try:
@@ -66,6 +67,7 @@ def _replace(target: Path, chunks: Iterable[bytes], progress: Callable[[int], No
         # A new one: what was left under the name may be a link to somewhere else.
         _forget(part)
         with part.open("xb") as file:
+            _pass_mode(target, file.fileno())
             for chunk in chunks:
                 file.write(chunk)
                 size += len(chunk)
@@ -78,6 +80,15 @@ def _replace(target: Path, chunks: Iterable[bytes], progress: Callable[[int], No
         _forget(part)
         raise
     return size
+
+
+def _pass_mode(target: Path, part: int) -> None:
+    """Give the new file the permissions of the one that it takes the place of, before anything is in it."""
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(target.stat().st_mode)
+        if hasattr(os, "fchmod"):
+            # Not those bits that run a file as its owner: the content is another one.
+            os.fchmod(part, mode & 0o777)
 
 
 def _forget(part: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -14,6 +14,7 @@ from dotpeen.contributions import Importer, ImportReport, ImportRequest
 from dotpeen.database import connect
 from dotpeen.errors import ConfigurationError, DotpeenError, PluginError
 from dotpeen.exchange.formats import check_options
+from dotpeen.exchange.models import Models
 from dotpeen.plugins.reason import TRACEBACK_HINT, reason
 from dotpeen.registry import Registry
 
@@ -37,8 +38,9 @@ def run_import(
     partial: bool = False,
     options: Mapping[str, str] | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    models: Models | None = None,
 ) -> Imported:
-    """Import files, all of them or nothing.
+    """Import files, all of them or nothing. `models` is of `models_of`.
 
     Nothing is written with `dry_run`, after an error, and, without `partial`, where anything of the files conflicts
     or fits no record. Raises what the importer raises on purpose (`DotpeenError`), `InvalidQueryError` for an option
@@ -53,6 +55,8 @@ def run_import(
         request = ImportRequest(
             registry, connection, tuple(files), dry_run, partial, dict(options or {}), progress
         )
+        if models is not None:
+            request = replace(request, digital_models=models)
         report = _read(plugin, importer, request)
         commit = not dry_run and (report.clean or partial)
         if commit:

@@ -15,15 +15,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dotpeen.contributions import (
     ApiRouter,
+    DigitalModel,
     Exporter,
     ExternalReference,
     Health,
     Importer,
+    ModelEntity,
     RecordReference,
     ThreadEntry,
     VerificationCheck,
 )
-from dotpeen.identifiers import parse_uuid
+from dotpeen.identifiers import canonical_uuid
+from dotpeen.plugins.demands import (
+    RubbishError,
+    require,
+    require_call,
+    require_entities,
+    require_entity,
+    require_match,
+    require_options,
+    require_text,
+    require_texts,
+    require_uuid,
+    shown,
+)
 from dotpeen.registry import Registry
 
 if TYPE_CHECKING:
@@ -45,10 +60,8 @@ _MEDIA_TYPE: Final = re.compile(
 _EXTENSION: Final = re.compile(r"(\.[A-Za-z0-9_-]+)+")
 _NAME_BYTES: Final = 63
 """PostgreSQL cuts longer names."""
-
-
-class RubbishError(Exception):
-    """An answer is not what the hook's specification says."""
+MODEL_ENTITIES: Final = 100_000
+"""That one model may have: they are held in memory, 300 bytes each."""
 
 
 def checked(hook: str, answer: object, registry: Registry, earlier: Iterable[tuple[str, Any]] = ()) -> Any:
@@ -72,15 +85,6 @@ def checked(hook: str, answer: object, registry: Registry, earlier: Iterable[tup
         _check_item(form, item, registry, f"item {number}: ")
     _check_unique(form, items, earlier)
     return tuple(form.normal(item) for item in items)
-
-
-def shown(value: object) -> str:
-    """Return a foreign value as a message can bear it: short, on one line, whatever its `repr` does."""
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:
-        return f"a value of {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @dataclass(frozen=True)
@@ -120,115 +124,74 @@ def _check_unique(form: _Form, items: tuple[Any, ...], earlier: Iterable[tuple[s
         taken |= dict.fromkeys(form.unique(item), "it already has")
 
 
-def _require(fits: bool, message: str) -> None:  # noqa: FBT001 - reads as an assertion
-    if not fits:
-        raise RubbishError(message)
-
-
-def _text(item: object, name: str, *, empty: bool = False) -> None:
-    value = getattr(item, name)
-    _require(isinstance(value, str) and (empty or bool(value.strip())), f"{name} {shown(value)} is no text")
-
-
-def _matches(item: object, name: str, pattern: re.Pattern[str], wanted: str) -> None:
-    value = getattr(item, name)
-    fits = isinstance(value, str) and pattern.fullmatch(value) is not None
-    _require(fits, f"{name} {shown(value)} is not {wanted}")
-
-
-def _call(item: object, name: str) -> None:
-    value = getattr(item, name)
-    _require(callable(value) and not inspect.iscoroutinefunction(value), f"{name} is no plain function")
-
-
-def _entity(registry: Registry, name: object, field: str) -> None:
-    _require(
-        isinstance(name, str) and name in registry.entities, f"{field} {shown(name)} is not in the registry"
-    )
-
-
-def _entities(item: object, field: str, registry: Registry) -> None:
-    for name in _texts(item, field):
-        _entity(registry, name, field)
-
-
-def _texts(item: object, name: str) -> Sequence[str]:
-    value = getattr(item, name)
-    fits = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
-    _require(fits, f"{name} {shown(value)} is no tuple of texts")
-    return value  # type: ignore[no-any-return]
-
-
-def _options(item: object) -> None:
-    value = getattr(item, "options", None)
-    fits = isinstance(value, Mapping) and all(
-        isinstance(text, str) for pair in value.items() for text in pair
-    )
-    _require(fits, f"options {shown(value)} are no names with a sentence each")
-
-
 _LOWER: Final = "lower-case letters, digits and hyphens"
 
 
 def _reference(item: ExternalReference, registry: Registry) -> None:
-    _matches(item, "name", _FIELD, "letters, digits and underscores")
-    _entity(registry, item.entity, "entity")
-    _text(item, "column")
-    _require(len(item.column.encode()) <= _NAME_BYTES, f"column {shown(item.column)} is longer than 63 bytes")
-    _require("\x00" not in item.column, "column has a NUL")
-    _require(item.type in ("text", "uuid"), f"type {shown(item.type)} is neither 'text' nor 'uuid'")
+    require_match(item, "name", _FIELD, "letters, digits and underscores")
+    require_entity(registry, item.entity, "entity")
+    require_text(item, "column")
+    require(len(item.column.encode()) <= _NAME_BYTES, f"column {shown(item.column)} is longer than 63 bytes")
+    require("\x00" not in item.column, "column has a NUL")
+    require(item.type in ("text", "uuid"), f"type {shown(item.type)} is neither 'text' nor 'uuid'")
 
 
 def _exporter(item: Exporter, registry: Registry) -> None:
-    _matches(item, "format", _NAME, _LOWER)
-    _matches(item, "media_type", _MEDIA_TYPE, "a media type")
-    _matches(item, "extension", _EXTENSION, "an extension with its dot")
-    _entities(item, "entities", registry)
-    _entities(item, "reads", registry)
-    _call(item, "open")
-    _options(item)
-    _text(item, "summary", empty=True)
+    require_match(item, "format", _NAME, _LOWER)
+    require_match(item, "media_type", _MEDIA_TYPE, "a media type")
+    require_match(item, "extension", _EXTENSION, "an extension with its dot")
+    require_entities(item, "entities", registry)
+    require_entities(item, "reads", registry)
+    require_call(item, "open")
+    require_options(item)
+    require_text(item, "summary", empty=True)
 
 
 def _importer(item: Importer, registry: Registry) -> None:
-    _matches(item, "format", _NAME, _LOWER)
-    for extension in _texts(item, "extensions"):
+    require_match(item, "format", _NAME, _LOWER)
+    for extension in require_texts(item, "extensions"):
         fits = _EXTENSION.fullmatch(extension) is not None and extension == extension.lower()
-        _require(fits, f"extensions: {shown(extension)} is no extension with its dot, in lower case")
-    _call(item, "read")
-    _options(item)
-    _text(item, "summary", empty=True)
+        require(fits, f"extensions: {shown(extension)} is no extension with its dot, in lower case")
+    require_call(item, "read")
+    require_options(item)
+    require_text(item, "summary", empty=True)
 
 
 def _router(item: ApiRouter, registry: Registry) -> None:
     from fastapi import APIRouter  # the plugin that made a router has loaded it
 
-    _require(isinstance(item.router, APIRouter), f"router {shown(item.router)} is no fastapi.APIRouter")
-    _entity(registry, item.entity, "entity")
-    _require(
+    require(isinstance(item.router, APIRouter), f"router {shown(item.router)} is no fastapi.APIRouter")
+    require_entity(registry, item.entity, "entity")
+    require(
         item.surface in ("external", "internal"),
         f"surface {shown(item.surface)} is neither external nor internal",
     )
+    size = item.max_body
+    whole = size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0)
+    require(whole, f"max_body {shown(size)} is no number of bytes")
+    seconds = item.timeout
+    some = seconds is None or (isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0)
+    require(some, f"timeout {shown(seconds)} is no number of seconds")
 
 
 def _commands(item: typer.Typer, registry: Registry) -> None:
     name = item.info.name
-    _require(isinstance(name, str), "the group has no name: say typer.Typer(name=...)")
-    _require(_NAME.fullmatch(str(name)) is not None, f"the group's name {shown(name)} is not {_LOWER}")
-    _require(name not in RESERVED_COMMANDS, f"the group's name {name!r} is that of a command of Dotpeen")
+    require(isinstance(name, str), "the group has no name: say typer.Typer(name=...)")
+    require(_NAME.fullmatch(str(name)) is not None, f"the group's name {shown(name)} is not {_LOWER}")
+    require(name not in RESERVED_COMMANDS, f"the group's name {name!r} is that of a command of Dotpeen")
 
 
 def _verification(item: VerificationCheck, registry: Registry) -> None:
-    _text(item, "name")
-    _call(item, "run")
+    require_text(item, "name")
+    require_call(item, "run")
 
 
 def _thread_entry(item: ThreadEntry, registry: Registry) -> None:
-    _text(item, "kind")
-    _text(item, "value")
+    require_text(item, "kind")
+    require_text(item, "value")
     aware = item.at is None or (isinstance(item.at, datetime) and item.at.tzinfo is not None)
-    _require(aware, f"at {shown(item.at)} is no datetime with a time zone")
-    _require(isinstance(item.details, Mapping), f"details {shown(item.details)} are no mapping")
+    require(aware, f"at {shown(item.at)} is no datetime with a time zone")
+    require(isinstance(item.details, Mapping), f"details {shown(item.details)} are no mapping")
     try:
         json.dumps(dict(item.details), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -236,17 +199,47 @@ def _thread_entry(item: ThreadEntry, registry: Registry) -> None:
 
 
 def _record_reference(item: RecordReference, registry: Registry) -> None:
-    _entity(registry, item.entity, "entity")
-    _text(item, "kind")
-    try:
-        parse_uuid(item.uuid)
-    except (ValueError, TypeError, AttributeError):
-        raise RubbishError(f"uuid {shown(item.uuid)} is no UUID") from None
+    require_entity(registry, item.entity, "entity")
+    require_text(item, "kind")
+    require_uuid(item)
+
+
+def _digital_model(item: DigitalModel, registry: Registry) -> None:
+    for name in ("name", "file_name", "format"):
+        require_text(item, name)
+    require(
+        not {"/", "\\"} & set(item.file_name),
+        f"file_name {shown(item.file_name)} has a folder: give the name alone",
+    )
+    if item.uuid is not None:
+        require_uuid(item)
+    require(isinstance(item.entities, list | tuple), f"entities {shown(item.entities)} are no tuple")
+    most = f"there are more than {MODEL_ENTITIES:,} entities: leave out those that nobody refers to"
+    require(len(item.entities) <= MODEL_ENTITIES, most)
+    for number, one in enumerate(item.entities, start=1):
+        try:
+            require(isinstance(one, ModelEntity), f"{shown(one)} is no ModelEntity")
+            require_uuid(one)
+            require_text(one, "kind")
+            require_text(one, "name", empty=True)
+        except RubbishError as error:
+            raise RubbishError(f"entity {number}: {error}") from None
+
+
+def _normal_model(item: DigitalModel) -> DigitalModel:
+    return replace(
+        item,
+        uuid=None if item.uuid is None else canonical_uuid(item.uuid),
+        entities=tuple(
+            one if one.uuid == (uuid := canonical_uuid(one.uuid)) else replace(one, uuid=uuid)
+            for one in item.entities
+        ),
+    )
 
 
 def _health(item: Health, registry: Registry) -> None:
-    _require(isinstance(item.ok, bool), f"ok {shown(item.ok)} is neither True nor False")
-    _text(item, "message", empty=True)
+    require(isinstance(item.ok, bool), f"ok {shown(item.ok)} is neither True nor False")
+    require_text(item, "message", empty=True)
 
 
 def _typer() -> type:
@@ -278,7 +271,8 @@ _FORMS: Final[Mapping[str, _Form]] = {
         RecordReference,
         "RecordReference",
         _record_reference,
-        normal=lambda item: replace(item, uuid=str(parse_uuid(item.uuid))),
+        normal=lambda item: replace(item, uuid=canonical_uuid(item.uuid)),
     ),
+    "dotpeen_digital_models": _Form(DigitalModel, "DigitalModel", _digital_model, normal=_normal_model),
     "dotpeen_health": _Form(Health, "Health", _health, single=True),
 }

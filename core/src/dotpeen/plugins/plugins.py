@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from dotpeen import hooks
 from dotpeen.contributions import (
     ApiRouter,
+    DigitalModel,
     Exporter,
     ExternalReference,
     Importer,
@@ -130,6 +131,12 @@ class Plugins:
     def resolve_uuid(self, connection: Connection, uuid: str) -> tuple[tuple[str, RecordReference], ...]:
         """Return the records that plugins say a UUID leads to. The session: as for `thread_entries`."""
         return _each(self.call("dotpeen_resolve_uuid", connection=connection, uuid=uuid))
+
+    def digital_models(
+        self, connection: Connection, entity: Entity, uuid: str
+    ) -> tuple[tuple[str, DigitalModel], ...]:
+        """Return the CAD models that plugins know of a record. The session: as for `thread_entries`."""
+        return _each(self.call("dotpeen_digital_models", connection=connection, entity=entity, uuid=uuid))
 
     def record_changed(
         self, entity: Entity, uuid: str, operation: Literal["create", "update"], fields: Sequence[str]

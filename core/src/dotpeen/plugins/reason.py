@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from dotpeen.plugins.answers import RubbishError
+from dotpeen.plugins.demands import RubbishError
 from dotpeen.plugins.fitting import MisfitError
 from dotpeen.plugins.patience import LateError, QuitError
 

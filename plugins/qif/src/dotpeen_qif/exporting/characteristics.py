@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from dotpeen_qif.exporting import text
-from dotpeen_qif.exporting.markup import attributes, element, leaf, listed, number, token
+from dotpeen_qif.exporting.markup import attributes, element, ids, leaf, listed, number, token
 from dotpeen_qif.kinds import KINDS, Kind
 from dotpeen_qif.model import Characteristic, Quantity, Tolerance, Unit
 from dotpeen_qif.settings import Settings
@@ -62,14 +62,22 @@ def primary_units(fitted: Sequence[Fitted], settings: Settings) -> dict[Quantity
 
 
 def write_characteristics(
-    fitted: Sequence[Fitted], primary: Mapping[Quantity, Unit], *, standard: int
+    fitted: Sequence[Fitted],
+    primary: Mapping[Quantity, Unit],
+    *,
+    standard: int,
+    entities: Mapping[int, Sequence[int]],
 ) -> Iterator[str]:
-    """Write `Characteristics`; nothing where there are none."""
+    """Write `Characteristics`; nothing where there are none.
+
+    `entities` are the ids of the CAD models' entities that a characteristic is, by its position.
+    """
     if not fitted:
         return
+    nominals = (_nominal(one, primary, entities.get(position, ())) for position, one in enumerate(fitted))
     yield f"<Characteristics>\n<FormalStandardId>{standard}</FormalStandardId>\n"
     yield listed("CharacteristicDefinitions", (_definition(one, primary) for one in fitted)) + "\n"
-    yield listed("CharacteristicNominals", (_nominal(one, primary) for one in fitted)) + "\n"
+    yield listed("CharacteristicNominals", nominals) + "\n"
     yield listed("CharacteristicItems", (_item(one) for one in fitted)) + "\n"
     yield "</Characteristics>\n"
 
@@ -180,9 +188,10 @@ def _bounds(tolerance: Tolerance, unit: Mapping[str, object]) -> str:
     )
 
 
-def _nominal(one: Fitted, primary: Mapping[Quantity, Unit]) -> str:
+def _nominal(one: Fitted, primary: Mapping[Quantity, Unit], entities: Sequence[int]) -> str:
     kind, said = one.kind, one.said
     content = f"<CharacteristicDefinitionId>{one.item - 2}</CharacteristicDefinitionId>"
+    content += ids("EntityExternalIds", entities)
     unit = value_attributes(one, primary)
     if kind.target:
         content += number("TargetValue", said.nominal, **unit)

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from dotpeen.database import Connection
 from dotpeen.errors import RecordNotFoundError
 from dotpeen_qif.exporting.interpretation import attributes_of, interpreted, read_said
-from dotpeen_qif.installation import installed
+from dotpeen_qif.installation import SCHEMA
 from dotpeen_qif.mapping import AND, COMMA, Mapped, Source, name
 from dotpeen_qif.model import Characteristic, Plan, Product
 from dotpeen_qif.settings import Settings
@@ -59,7 +59,7 @@ class Contents:
 
 def read_contents(connection: Connection, mapped: Mapped, settings: Settings, wanted: Wanted) -> Contents:
     """Read them. Raises `RecordNotFoundError` where there is no such record, or it belongs to no part."""
-    kept = installed(connection)
+    kept = SCHEMA.installed(connection)
     product = _product(connection, mapped, wanted, kept=kept)
     rows = _plan_rows(connection, mapped, wanted, product.uuid or "", kept=kept)
     if wanted.subject == "part" and not wanted.every_plan:
@@ -241,6 +241,10 @@ def _selected(source: Source, alias: str, *, native: bool) -> sql.Composed:
         columns += [
             sql.SQL("{} AS {}").format(name(alias, field.column), name(f"={field.column}"))
             for field in source.columns.values()
+        ]
+        columns += [
+            sql.SQL("{}::text AS {}").format(name(alias, field.column), name(f"={field.column}"))
+            for field in source.attributes
         ]
     return sql.SQL("{}::text AS uuid, {}, {} AS attributes").format(
         source.uuid(alias), COMMA.join(columns), source.attribute_texts(alias)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID, uuid5
 
+from dotpeen.hooks import Audience, DigitalModel
 from dotpeen_qif.exporting import head, text
 from dotpeen_qif.exporting.characteristics import (
     FIRST_ID,
+    Fitted,
     fit,
     primary_units,
     write_characteristics,
@@ -24,8 +26,10 @@ from dotpeen_qif.exporting.contents import Contents
 from dotpeen_qif.exporting.interpretation import seen_of
 from dotpeen_qif.exporting.kept import KeptMeasured, PlainMeasured
 from dotpeen_qif.exporting.markup import attributes, element, leaf
+from dotpeen_qif.exporting.models import NO_MODELS, Models, write_models
 from dotpeen_qif.exporting.results import write_actual, write_lot
 from dotpeen_qif.mapping import Mapped
+from dotpeen_qif.model import Quantity, Unit
 from dotpeen_qif.settings import Settings
 
 Scope = Literal["Plan", "Results", "Plan+Results"]
@@ -43,32 +47,34 @@ class Site:
     name: str
     settings: Settings
     mapped: Mapped
+    audience: Audience = "internal"
 
 
 class PlanDocument:
     """A document with a part's plans, and no results."""
 
-    def __init__(self, site: Site, contents: Contents) -> None:
+    def __init__(self, site: Site, contents: Contents, models: Sequence[DigitalModel] = ()) -> None:
         self.site = site
         self.contents = contents
         self.fitted = fit(contents.characteristics, site.settings)
         self.primary = primary_units(self.fitted, site.settings)
+        self._models = _models(site, contents, models, self.fitted)
         self.body = self._body()
         self.qpid = _qpid("Plan", site, self.body)
-        self.altered = altered_texts(contents)
+        self.altered = altered_texts(contents, self._models)
 
     def _body(self) -> str:
         return (
             head.write_standard(self.site.settings.standard)
             + head.write_units(self.primary, self.fitted)
-            + head.write_product(self.contents.product, self.fitted)
-            + "".join(write_characteristics(self.fitted, self.primary, standard=head.STANDARD_ID))
+            + head.write_product(self.contents.product, self.fitted, self._models.markup)
+            + _characteristics(self.fitted, self.primary, self._models)
             + head.write_plan(self.contents, self.fitted)
         )
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the document."""
-        last = FIRST_ID + 3 * len(self.fitted) - 1
+        last = FIRST_ID + 3 * len(self.fitted) + self._models.ids - 1
         opening = head.write_opening(
             self.qpid, last, site=self.site.name, scope="Plan", notes=_notes(self.altered)
         )
@@ -84,21 +90,23 @@ class ResultsDocument:
         contents: Contents,
         measured: PlainMeasured | KeptMeasured,
         plan: tuple[PlanDocument, str] | None,
+        models: Sequence[DigitalModel] = (),
     ) -> None:
-        """`plan`: the other document, and where it is."""
+        """`plan`: the other document, and where it is; that has the CAD models, then."""
         self.site = site
         self.contents = contents
         self._measured = measured
         self._plan = plan
         self.fitted = fit(contents.characteristics, site.settings)
         self.primary = primary_units(self.fitted, site.settings)
+        self._models = NO_MODELS if plan else _models(site, contents, models, self.fitted)
         self._devices = measured.devices()
         self.totals = measured.totals()
         self._number()
         self._beginning, self._middle = self._static()
         digested = f"{self._beginning}{self._middle}{self.totals}{sorted(site.settings.statuses.items())}"
         self.qpid = _qpid(self.scope, site, digested)
-        self.altered = altered_texts(contents) | self.totals.altered
+        self.altered = altered_texts(contents, self._models) | self.totals.altered
         if any(text.is_altered(f"{name}{what or ''}") for name, _, what in self._devices):
             self.altered |= {"Equipment"}
 
@@ -112,7 +120,7 @@ class ResultsDocument:
     def _number(self) -> None:
         """Give out the local ids: what is counted here is streamed later."""
         totals = self.totals
-        self._document_id = FIRST_ID + (0 if self._plan else 3 * len(self.fitted))
+        self._document_id = FIRST_ID + (0 if self._plan else 3 * len(self.fitted) + self._models.ids)
         self._first_device = self._document_id + (1 if self._plan else 0)
         self._first_actual = self._first_device + len(self._devices)
         self._first_lot = self._first_actual + totals.actuals
@@ -132,9 +140,9 @@ class ResultsDocument:
         beginning += head.write_traceability(cited, self._plan[0].qpid if self._plan else None, None)
         beginning += head.write_units(self.primary, fitted)
         middle = self._resources()
-        middle += head.write_product(self.contents.product, [] if self._plan else fitted)
+        middle += head.write_product(self.contents.product, [] if self._plan else fitted, self._models.markup)
         if self._plan is None:
-            middle += "".join(write_characteristics(fitted, self.primary, standard=head.STANDARD_ID))
+            middle += _characteristics(fitted, self.primary, self._models)
             middle += head.write_plan(self.contents, fitted)
         return beginning, middle
 
@@ -214,8 +222,27 @@ class ResultsDocument:
             yield "</ManufacturingProcessTraceabilities>\n"
 
 
-def altered_texts(contents: Contents) -> frozenset[str]:
-    """Return which of the part, plans and characteristics have characters that XML can't hold."""
+def _models(
+    site: Site, contents: Contents, known: Sequence[DigitalModel], fitted: Sequence[Fitted]
+) -> Models:
+    """Write the CAD models; their ids follow those of the characteristics."""
+    return write_models(
+        known,
+        [one.said for one in fitted],
+        contents.product,
+        audience=site.audience,
+        first_id=FIRST_ID + 3 * len(fitted),
+    )
+
+
+def _characteristics(fitted: Sequence[Fitted], primary: Mapping[Quantity, Unit], models: Models) -> str:
+    return "".join(
+        write_characteristics(fitted, primary, standard=head.STANDARD_ID, entities=models.entities)
+    )
+
+
+def altered_texts(contents: Contents, models: Models = NO_MODELS) -> frozenset[str]:
+    """Return which of the part, plans, characteristics and models have characters that XML can't hold."""
     product = contents.product
     said = {
         "Part": [
@@ -233,9 +260,10 @@ def altered_texts(contents: Contents) -> frozenset[str]:
             for value in (one.name, one.designator, *one.attributes.values())
         ],
     }
-    return frozenset(
+    found = {
         name for name, values in said.items() if any(text.is_altered(value) for value in values if value)
-    )
+    }
+    return frozenset(found | {"DigitalModel"} if models.altered else found)
 
 
 def file_name(label: str, extension: str) -> str:

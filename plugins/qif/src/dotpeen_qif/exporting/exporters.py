@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
 from dotpeen.errors import ConfigurationError, InvalidQueryError
-from dotpeen.hooks import ExportDocument, Exporter, ExportRequest
+from dotpeen.hooks import DigitalModel, ExportDocument, Exporter, ExportRequest
 from dotpeen.registry import Registry
-from dotpeen_qif.exporting.contents import Subject, Wanted, read_contents
+from dotpeen_qif.exporting.contents import Contents, Subject, Wanted, read_contents
 from dotpeen_qif.exporting.document import PlanDocument, ResultsDocument, Site, file_name
 from dotpeen_qif.exporting.kept import measured_of
 from dotpeen_qif.mapping import NEEDED, map_site
@@ -80,7 +80,7 @@ def open_document(kind: Kind, settings: Settings, request: ExportRequest) -> Exp
     """
     every_plan = _every_plan(request)
     mapped = map_site(request.connection, request.registry, settings, request.audience)
-    site = Site(request.registry.site.name, settings, mapped)
+    site = Site(request.registry.site.name, settings, mapped, request.audience)
     subject = next(key for key in get_args(Subject) if settings.sections()[key].entity == request.entity.name)
     wanted = Wanted(subject, request.uuid, every_plan=every_plan)
     contents = read_contents(request.connection, mapped, settings, wanted)
@@ -90,12 +90,13 @@ def open_document(kind: Kind, settings: Settings, request: ExportRequest) -> Exp
     elif subject == "plan":
         plan = contents.plans[0].plan
         label = "_".join(filter(None, (plan.number, plan.version))) or request.uuid
+    models = _models(request, settings, contents)
     document: PlanDocument | ResultsDocument
     if kind == "qif-plan":
-        document = PlanDocument(site, contents)
+        document = PlanDocument(site, contents, models)
     elif kind == "qif":
         document = ResultsDocument(
-            site, contents, measured_of(request.connection, mapped, settings, contents, wanted), None
+            site, contents, measured_of(request.connection, mapped, settings, contents, wanted), None, models
         )
     else:
         planned = contents
@@ -104,7 +105,7 @@ def open_document(kind: Kind, settings: Settings, request: ExportRequest) -> Exp
             planned = read_contents(request.connection, mapped, settings, whole)
         uri = request.options.get("plan-uri") or _plan_uri(planned.product.number, label, subject)
         measured = measured_of(request.connection, mapped, settings, planned, wanted)
-        document = ResultsDocument(site, planned, measured, (PlanDocument(site, planned), uri))
+        document = ResultsDocument(site, planned, measured, (PlanDocument(site, planned, models), uri))
     if document.altered:
         _logger.warning(
             "%s %s: characters that XML can't hold were replaced in %s",
@@ -115,6 +116,14 @@ def open_document(kind: Kind, settings: Settings, request: ExportRequest) -> Exp
     return ExportDocument(
         file_name=file_name(label, _EXTENSIONS[kind]), chunks=document.chunks(), etag=document.qpid
     )
+
+
+def _models(request: ExportRequest, settings: Settings, contents: Contents) -> Sequence[DigitalModel]:
+    """Ask the other plugins for the CAD models of the part, whatever record is exported."""
+    if contents.product.uuid is None:
+        return ()
+    part = request.registry.entities[settings.sections()["part"].entity]
+    return request.digital_models(part, contents.product.uuid)
 
 
 def _plan_uri(number: str | None, label: str, subject: Subject) -> str:

@@ -98,8 +98,8 @@ def _unit(unit: Unit) -> str:
     )
 
 
-def write_product(product: Product, fitted: Sequence[Fitted]) -> str:
-    """Write `Product`, with references to the nominals of its characteristics."""
+def write_product(product: Product, fitted: Sequence[Fitted], models: str = "") -> str:
+    """Write `Product`, with references to the nominals of its characteristics and its CAD models as markup."""
     header = leaf("Description", product.description)
     content = (
         attributes(*_split(product.attributes))
@@ -108,6 +108,7 @@ def write_product(product: Product, fitted: Sequence[Fitted]) -> str:
         + leaf("ModelNumber", product.number)
         + leaf("Version", product.revision)
         + ids("CharacteristicNominalIds", (one.item - 1 for one in fitted))
+        + models
     )
     part = element("Part", content, id=PART_ID, label=product.name or product.number)
     root = element("RootPart", leaf("Id", str(PART_ID)))

@@ -52,6 +52,21 @@ Partners see no other field of a document: no column stands for it that somebody
 """
 
 
+_LABELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "plan": {"planNumber": "number", "version": "version", "name": "name"},
+    "characteristic": {
+        "characteristicNumber": "number",
+        "characteristicType": "kind",
+        "nominalValue": "nominal",
+        "toleranceUpper": "upper",
+        "toleranceLower": "lower",
+        "unit": "unit",
+    },
+    "result": {"operator": "operator", "measuredValue": "value"},
+}
+"""Section to the attributes that documents write settings to, beside those of the section's own `attributes`."""
+
+
 @dataclass(frozen=True)
 class Said:
     """What documents said of some records, and what the columns held then: `dotpeen_qif.kept`."""
@@ -91,11 +106,21 @@ def seen_of(section: str, source: Source) -> store.Seen:
     if section == "serial":
         made = {"serial": made.get("number", ()), "lot": made.get("lot", ())}
     if not source.for_partners:
-        return store.Seen(made)
+        return store.Seen(made, _attributes_made(section, source))
     shown = frozenset(
         field for field, needed in _SHOWN[section].items() if all(one in source.columns for one in needed)
     )
-    return store.Seen(made, shown)
+    return store.Seen(made, fields=shown)
+
+
+def _attributes_made(section: str, source: Source) -> Mapping[str, Sequence[str]]:
+    """Return the columns that the attributes of a section's records are made of."""
+    made: dict[str, Sequence[str]] = {field.name: (field.column,) for field in source.attributes}
+    for label, setting in _LABELS.get(section, {}).items():
+        column = source.columns.get(setting)
+        if column is not None:
+            made.setdefault(label, (column.column,))
+    return made
 
 
 def attributes_of(source: Source, row: Mapping[str, Any]) -> dict[str, str]:
