@@ -8,7 +8,7 @@ from dotpeen.errors import DotpeenError
 from dotpeen.registry import Entity, Registry, load_registry
 
 if TYPE_CHECKING:
-    from dotpeen.records import AsyncRecords, Record, Records
+    from dotpeen.records import AsyncRecords, Record, Records, Transaction
 
 __version__ = version("dotpeen")
 
@@ -19,6 +19,7 @@ __all__ = [
     "Record",
     "Records",
     "Registry",
+    "Transaction",
     "__version__",
     "load_registry",
 ]
@@ -26,6 +27,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Whoever only wants an error's name must not wait for pools and statements.
-    if name in ("AsyncRecords", "Record", "Records"):
+    if name in ("AsyncRecords", "Record", "Records", "Transaction"):
         return getattr(import_module("dotpeen.records"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

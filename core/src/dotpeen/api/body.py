@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -18,6 +18,13 @@ _LENGTH_DIGITS: Final = 18
 
 async def read_body(receive: Receive, headers: Mapping[bytes, bytes], *, limit: int) -> bytes:
     """Return the body. Raises `Problem`: 413 for one of more than `limit` bytes, 415 for one that is compressed."""
+    return b"".join([piece async for piece in stream_body(receive, headers, limit=limit)])
+
+
+async def stream_body(
+    receive: Receive, headers: Mapping[bytes, bytes], *, limit: int
+) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises what `read_body` does, at the latest when the limit is passed."""
     coding = headers.get(b"content-encoding", b"").strip().lower()
     if coding not in (b"", b"identity"):
         raise Problem(
@@ -31,9 +38,8 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], *, limit: 
     if int(declared) > limit:
         # Whoever asked whether to send it at all (RFC 9110 10.1.1) is told no.
         if b"expect" not in headers:
-            await _discard(receive)
+            await discard(receive)
         raise _too_large(limit)
-    pieces: list[bytes] = []
     size = 0
     while True:
         message = await receive()
@@ -43,14 +49,15 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], *, limit: 
         size += len(piece)
         if size > limit:
             if message.get("more_body", False):
-                await _discard(receive)
+                await discard(receive)
             raise _too_large(limit)
-        pieces.append(piece)
+        if piece:
+            yield piece
         if not message.get("more_body", False):
-            return b"".join(pieces)
+            return
 
 
-async def _discard(receive: Receive) -> None:
+async def discard(receive: Receive) -> None:
     """Take what is still on its way: a connection that is closed before is reset, and the answer lost with it."""
     size = 0
     with suppress(TimeoutError):

@@ -14,6 +14,7 @@ import psycopg
 from dotpeen.api.problems import Problem
 from dotpeen.api.streaming import Receive, Stream
 from dotpeen.partners import Grant
+from dotpeen.partners.recording import Access
 from dotpeen.records import Shape
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -62,6 +63,10 @@ class Call:
     """Of the server: tells when the client goes away."""
     record: Record | None = None
     """For a partner's change: writes its audit entry in the transaction of the change."""
+    route: str | None = None
+    """The pattern of the path."""
+    access: Callable[[], Access] | None = None
+    """For a partner: what a statement that writes its own audit entry is given."""
 
     def parameters(self) -> list[tuple[str, str]]:
         """The query as names and values. Raises `Problem` where it is not UTF-8 or too long."""

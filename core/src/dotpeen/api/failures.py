@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 import psycopg_pool
 
-from dotpeen.api.problems import Problem
+from dotpeen.api.problems import EXAMPLE_UUID, Problem
 from dotpeen.errors import (
     AmbiguousIdentifierError,
     DatabaseUnreachableError,
@@ -20,6 +20,7 @@ from dotpeen.errors import (
     RecordConflictError,
     RecordNotFoundError,
 )
+from dotpeen.identifiers import InvalidUuidError
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS = "2"
@@ -55,6 +56,10 @@ def as_problem(error: BaseException) -> Problem:
                 " ask by UUID or by field",
                 identifier=shortened(error.identifier),
                 candidates=[{"field": field, "uuid": uuid} for field, uuid in error.candidates],
+            )
+        case InvalidUuidError():
+            return Problem(
+                "invalid-uuid", error.message, provided=shortened(error.value), example=EXAMPLE_UUID
             )
         case InvalidQueryError():
             return Problem("invalid-query", error.message, parameter=error.parameter)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -51,8 +51,20 @@ class Host:
         self._process = 0
         self._under_way = 0
 
-    async def ask(self, name: str, application: Application, scope: Message, body: bytes) -> Answer:
-        """Have a request answered; `name` is the route's, for the log. Raises `Problem`."""
+    async def ask(
+        self,
+        name: str,
+        application: Application,
+        scope: Message,
+        body: bytes | AsyncIterator[bytes],
+        *,
+        patience: float | None = None,
+    ) -> Answer:
+        """Have a request answered; `name` is the route's, for the log. Raises `Problem`.
+
+        A body that comes in pieces is asked for them as the route reads; `patience`, in place of the host's, begins
+        anew with each of them, and says nothing of how long a client takes.
+        """
         if self._under_way >= AT_ONCE:
             raise Problem(
                 "busy",
@@ -61,15 +73,17 @@ class Host:
             )
         self._under_way += 1
         here = asyncio.get_running_loop()
+        patience = self._patience if patience is None else patience
         request = _Request(self.plugin, name, application, scope, body, here, self._ended)
         there = self._started()
         # Called so that what the request logs there is known to be of it.
         there.call_soon_threadsafe(request.start)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(patience) as limit:
+                request.limit, request.patience = limit, patience
                 return await request.answer
         except TimeoutError:
-            _log.error("plugin %s: %s did not answer within %g s", self.plugin, name, self._patience)
+            _log.error("plugin %s: %s did not answer within %g s", self.plugin, name, patience)
             raise Problem(
                 "timeout",
                 "this took longer than a request may take",
@@ -123,7 +137,7 @@ class _Request:
         name: str,
         application: Application,
         scope: Message,
-        body: bytes,
+        body: bytes | AsyncIterator[bytes],
         here: asyncio.AbstractEventLoop,
         ended: Callable[[], None],
     ) -> None:
@@ -140,6 +154,8 @@ class _Request:
         self._stream: Stream | None = None
         self._complete = False
         self._read = False
+        self.limit: asyncio.Timeout | None = None
+        self.patience = 0.0
         # anyio's scope leaves a thread that a route waits for alone, and counts it until it comes back.
         self._cancelling = anyio.CancelScope()
         self._task: asyncio.Task[None] | None = None
@@ -172,12 +188,33 @@ class _Request:
                 self._here.call_soon_threadsafe(self._ended)
 
     async def _receive(self) -> Message:
-        if not self._read:
+        if not self._read and isinstance(self._body, bytes):
             self._read = True
             return {"type": "http.request", "body": self._body, "more_body": False}
+        if not self._read:
+            asking = asyncio.run_coroutine_threadsafe(self._piece(self._body), self._here)  # type: ignore[arg-type]
+            piece = await asyncio.wrap_future(asking)
+            self._read = piece is None
+            return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
         while not self._made.closed:
             await asyncio.sleep(1)
         return {"type": "http.disconnect"}
+
+    async def _piece(self, body: AsyncIterator[bytes]) -> bytes | None:
+        """The next piece of the body, None at its end; on the loop that the request came in by."""
+        limit = self.limit if self.limit is not None and not self.answer.done() else None
+        if limit is not None:
+            limit.reschedule(None)
+        try:
+            return await anext(body, None)
+        except Problem as problem:
+            if not self.answer.done():
+                self.answer.set_exception(problem)
+                self.answer.exception()
+            raise
+        finally:
+            if limit is not None and not limit.expired() and not self.answer.done():
+                limit.reschedule(asyncio.get_running_loop().time() + self.patience)
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -205,6 +242,9 @@ class _Request:
             await self._stream.put_from(None)
 
     async def _failed(self, error: Exception) -> None:
+        if isinstance(error, Problem):
+            self._tell(error)
+            return
         if self._complete or self._cancelling.cancel_called:
             return  # FastAPI raises again what it has answered
         failed(self._plugin, self._name, error)

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from dotpeen.api.body import discard, stream_body
 from dotpeen.api.call import Answer, Call, decode
+from dotpeen.api.failures import as_problem
 from dotpeen.api.plugin_host import UNFORESEEN, Host, failed
 from dotpeen.api.problems import MEDIA_TYPE, PROBLEMS, Problem
 from dotpeen.api.routing import Foreign, Route, Routes
 from dotpeen.contributions import ApiRouter, Audience
+from dotpeen.errors import (
+    AmbiguousIdentifierError,
+    DatabaseUnreachableError,
+    InvalidQueryError,
+    InvalidValueError,
+    NotMigratedError,
+    RecordChangedError,
+    RecordNotFoundError,
+)
 from dotpeen.identifiers import InvalidUuidError, canonical_uuid
-from dotpeen.records import Shapes
+from dotpeen.records import Records, Shapes
 
 BELOW: Final[dict[Audience, str]] = {"external": "/api/v1/external", "internal": "/api"}
 """Where the routers of each audience begin."""
@@ -34,9 +47,23 @@ _KINDS: Final = {
     405: "method-not-allowed",
     409: "conflict",
     412: "precondition-failed",
+    413: "body-too-large",
     415: "unsupported-media-type",
     422: "invalid-value",
 }
+_MEANT: Final[tuple[type[Exception], ...]] = (
+    AmbiguousIdentifierError,
+    DatabaseUnreachableError,
+    InvalidQueryError,
+    InvalidUuidError,
+    InvalidValueError,
+    NotMigratedError,
+    RecordChangedError,
+    RecordNotFoundError,
+    PoolTimeout,
+    psycopg.OperationalError,
+)
+"""What a route may leave to the server to say: of a conflict it may name a record that the client does not see."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,11 +95,14 @@ class PluginRoutes:
 
     mounted: Sequence[Mounted]
     patience: float
+    records: Callable[[Shapes], Records]
+    """Makes what routes find in `request.state.records`."""
     _hosts: dict[str, Host] = field(default_factory=dict)
 
     def routes(self, shapes: Shapes, ours: Routes) -> list[Foreign]:
         """Every route, to be looked for after `ours`."""
         found = []
+        records = self.records(shapes)
         for one in self.mounted:
             shape = shapes.get(one.contributed.entity)
             if shape is None:
@@ -90,7 +120,7 @@ class PluginRoutes:
                             "plugin %s: %s %s is hidden by a route of ours", one.plugin, method, template
                         )
                         continue
-                    handler = _Handler(one, host, f"{method} {template}")
+                    handler = _Handler(one, host, f"{method} {template}", records)
                     verb = "read" if method in ("GET", "HEAD") else "write"
                     surface = one.contributed.surface
                     route = Route(method, template, surface, verb, handler.answer, shape)  # type: ignore[arg-type]
@@ -109,10 +139,19 @@ class _Handler:
     host: Host
     name: str
     """What the log calls it: paths hold identifiers."""
+    records: Records
 
     async def answer(self, call: Call) -> Answer:
         """Hand the request on as the plugin's application expects it."""
-        body = b"" if call.method in ("GET", "HEAD") else await call.read_body()
+        contributed = self.mounted.contributed
+        upload: _Upload | None = None
+        body: bytes | AsyncIterator[bytes] = b""
+        if call.method not in ("GET", "HEAD"):
+            if contributed.max_body is not None:
+                upload = _Upload(call, contributed.max_body)
+                body = upload.pieces()
+            else:
+                body = await call.read_body()
         path = call.path.encode("ascii", errors="replace")
         scope: dict[str, Any] = {
             "type": "http",
@@ -131,9 +170,15 @@ class _Handler:
                 "request_id": call.request_id,
                 "partner": call.grant.name if call.grant is not None else None,
                 "route_name": self.name,
+                "records": self.records,
             },
         }
-        answer = await self.host.ask(self.name, self.mounted.application, scope, body)
+        answer = await self.host.ask(
+            self.name, self.mounted.application, scope, body, patience=contributed.timeout
+        )
+        if upload is not None:
+            await upload.end(answer)
+        answer.changed = tuple(map(str, scope["state"].get("changed", ())))
         answer.uuid = _uuid(call)
         answer.records = int(answer.uuid is not None and answer.status < 300)
         if not any(name == b"cache-control" for name, _ in answer.headers):
@@ -142,6 +187,39 @@ class _Handler:
             await answer.stream.close()
             answer.stream = None
         return answer
+
+
+class _Upload:
+    """A body on its way to a route that reads it as it comes."""
+
+    def __init__(self, call: Call, limit: int) -> None:
+        self._call = call
+        self._limit = limit
+        self._begun = False
+        empty = call.headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in call.headers
+        self._complete = empty or call.receive is None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield it. Raises `Problem`."""
+        if self._call.receive is not None:
+            self._begun = True
+            async for piece in stream_body(self._receive, self._call.headers, limit=self._limit):
+                yield piece
+
+    async def _receive(self) -> MutableMapping[str, Any]:
+        assert self._call.receive is not None  # noqa: S101 - asked before
+        message = await self._call.receive()
+        self._complete = not message.get("more_body", False)
+        return message
+
+    async def end(self, answer: Answer) -> None:
+        """See to it that an answer that came before the body's end reaches its client."""
+        if self._complete:
+            return
+        # Whoever asked whether to send it at all (RFC 9110 10.1.1) has sent nothing yet.
+        if self._begun or b"expect" not in self._call.headers:
+            await discard(self._receive)
+        answer.headers.append((b"connection", b"close"))
 
 
 def _mounted(plugin: str, contributed: ApiRouter) -> Mounted:
@@ -156,6 +234,8 @@ def _mounted(plugin: str, contributed: ApiRouter) -> Mounted:
     application.add_exception_handler(Problem, _problem)
     application.add_exception_handler(HTTPException, _http_problem)
     application.add_exception_handler(RequestValidationError, _invalid)
+    for kind in _MEANT:
+        application.add_exception_handler(kind, _meant)
     application.add_exception_handler(Exception, _unforeseen(plugin))
     paths = []
     for path, methods in _paths(application):
@@ -214,6 +294,10 @@ def _unforeseen(plugin: str) -> Callable[[Request, Exception], Response]:
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 - what it is registered for
     return _response(request, error)
+
+
+async def _meant(request: Request, error: Exception) -> Response:
+    return _response(request, as_problem(error))
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

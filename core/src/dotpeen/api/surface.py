@@ -24,6 +24,7 @@ from dotpeen.api.problems import MEDIA_TYPE, Problem
 from dotpeen.api.routing import Route, Routes
 from dotpeen.api.streaming import send_stream
 from dotpeen.partners import AuditEntry, AuditLog, Decision, Grant, Refusals
+from dotpeen.partners.recording import Access
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -109,12 +110,14 @@ class Surface:
                 read_body=lambda: read_body(receive, headers, limit=self._max_body),
                 request_id=request_id,
                 receive=receive,
+                route=route.template,
             )
             if route.surface == "external":
                 if grant is None:  # a plugin's, by a path that is written in another way
                     grant = await self._gate.partner(headers)
                     decision = self._gate.count(grant)
                 call.grant = grant
+                call.access = functools.partial(self._access, scope, grant, request_id, began)
                 if route.shape is not None:
                     require(grant, route.shape.entity.name, route.verb)
                 if route.verb == "write":
@@ -148,6 +151,17 @@ class Surface:
         except Problem as problem:
             return problem
 
+    def _access(self, scope: Scope, grant: Grant, request_id: str, began: float) -> Access:
+        return Access(
+            micros=time.time_ns() // 1000,
+            random_bits=self._audit.random_bits(),
+            partner=grant.name,
+            token_id=grant.token_id,
+            request_id=request_id,
+            remote=_remote(scope),
+            milliseconds=(time.perf_counter() - began) * 1000,
+        )
+
     def _recording(self, scope: Scope, route: Route, grant: Grant, request_id: str, began: float) -> Record:
         async def record(connection: AsyncConnection[Any], answer: Answer) -> None:
             entry = _entry(scope, route, answer, grant, request_id, began)
@@ -172,7 +186,6 @@ def _entry(
     request_id: str,
     began: float,
 ) -> AuditEntry:
-    client = scope.get("client")
     return AuditEntry(
         at=datetime.now(UTC),
         partner=grant.name,
@@ -184,11 +197,16 @@ def _entry(
         records=answer.records,
         status=answer.status,
         request_id=request_id,
-        remote=client[0] if client else "",
+        remote=_remote(scope),
         milliseconds=(time.perf_counter() - began) * 1000,
         changed=answer.changed or None,
         uuids=answer.uuids,
     )
+
+
+def _remote(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _joined(lines: Iterable[Header]) -> dict[bytes, bytes]:

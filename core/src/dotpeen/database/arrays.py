@@ -1,4 +1,4 @@
-"""Arrays in PostgreSQL's binary format, as parameters of statements that are asked thousands of times a second.
+"""Values and arrays in PostgreSQL's binary format: parameters of what is asked thousands of times a second.
 
 PostgreSQL takes them in for a fifth of what the text of an array costs it, and so they are made. The format is that of
 `array_send` and of each type's own `…_send`: dimensions, whether there are NULLs, the type's OID, length and lower
@@ -17,13 +17,27 @@ _EMPTY: Final = struct.Struct(">iiI")
 _HEAD: Final = struct.Struct(">iiIii")
 _LENGTH: Final = struct.Struct(">i")
 _INTEGER: Final = struct.Struct(">q").pack
-_FLOAT: Final = struct.Struct(">d").pack
+float8: Final = struct.Struct(">d").pack
+"""A `double precision`."""
 _UUID, _TEXT, _TIMESTAMPTZ, _FLOAT8 = 2950, 25, 1184, 701
 """Fixed in pg_type.dat."""
 _EPOCH: Final = 946_684_800_000_000
 """2000-01-01T00:00Z, where PostgreSQL's moments begin, as Unix time in microseconds."""
 _EIGHT: Final = _LENGTH.pack(8)
 _SIXTEEN: Final = _LENGTH.pack(16)
+
+
+def text(value: str) -> bytes:
+    """Return a text; what PostgreSQL's can't hold is replaced."""
+    if not value.isprintable():
+        # It has no NUL and no halves of surrogate pairs; a client's header may.
+        value = value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return value.encode()
+
+
+def moment(micros: int) -> bytes:
+    """Return a `timestamptz` from a Unix time in microseconds."""
+    return _INTEGER(micros - _EPOCH)
 
 
 def uuid_array(values: Sequence[str]) -> bytes:
@@ -41,26 +55,26 @@ def uuid_bytes_array(values: Sequence[bytes]) -> bytes:
 
 
 def text_array(values: Sequence[str]) -> bytes:
-    """Return an array of texts; what PostgreSQL's text can't hold is replaced."""
+    """Return an array of texts, as `text` makes them."""
     if not values:
         return _head(_TEXT, 0)
     first = values[0]
     if values.count(first) == len(values):
-        return _head(_TEXT, len(values)) + _text(first) * len(values)
+        return _head(_TEXT, len(values)) + _sized(text(first)) * len(values)
     joined = "".join(values)
     if joined.isascii() and joined.isprintable() and len(set(map(len, values))) == 1:
         return _array(_TEXT, [value.encode() for value in values], _LENGTH.pack(len(first)))
-    return _head(_TEXT, len(values)) + b"".join([_text(value) for value in values])
+    return _head(_TEXT, len(values)) + b"".join([_sized(text(value)) for value in values])
 
 
 def moment_array(values: Sequence[int]) -> bytes:
     """Return an array of `timestamptz` from Unix times in microseconds."""
-    return _array(_TIMESTAMPTZ, [_INTEGER(value - _EPOCH) for value in values], _EIGHT)
+    return _array(_TIMESTAMPTZ, [moment(value) for value in values], _EIGHT)
 
 
 def float_array(values: Sequence[float]) -> bytes:
     """Return an array of `double precision`."""
-    return _array(_FLOAT8, [_FLOAT(value) for value in values], _EIGHT)
+    return _array(_FLOAT8, [float8(value) for value in values], _EIGHT)
 
 
 def _array(oid: int, elements: Sequence[bytes], length: bytes) -> bytes:
@@ -74,9 +88,5 @@ def _head(oid: int, length: int) -> bytes:
     return _HEAD.pack(1, 0, oid, length, 1) if length else _EMPTY.pack(0, 0, oid)
 
 
-def _text(value: str) -> bytes:
-    if not value.isprintable():
-        # PostgreSQL's text has no NUL and no halves of surrogate pairs; a client's header may.
-        value = value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-    written = value.encode()
-    return _LENGTH.pack(len(written)) + written
+def _sized(value: bytes) -> bytes:
+    return _LENGTH.pack(len(value)) + value

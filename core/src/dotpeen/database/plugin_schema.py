@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from dotpeen.database.connect import Connection
-from dotpeen.errors import ConfigurationError, DotpeenError
+from dotpeen.errors import ConfigurationError
 
 _REVISION = sql.SQL(
     "CREATE TABLE IF NOT EXISTS {table} (version int PRIMARY KEY,"
@@ -80,8 +80,8 @@ class PluginSchema:
     def install(self, connection: Connection) -> None:
         """Make or upgrade the schema, in the caller's transaction. Changes nothing where it is as it should be.
 
-        Any number of sessions may try at once. Raises `DotpeenError` where it was made by a newer version of the
-        plugin, and `ConfigurationError` where this role may not make it, or write to it.
+        Any number of sessions may try at once. Raises `ConfigurationError` where it was made by a newer version
+        of the plugin, and where this role may not make it, or write to it.
         """
         allowed = self.rights(connection, *self.writes)
         if allowed is False:
@@ -126,7 +126,7 @@ class PluginSchema:
 
     def _require_known(self, there: int) -> None:
         if there > self.version:
-            raise DotpeenError(
+            raise ConfigurationError(
                 f"schema {self.name} is of version {there}, and this plugin knows {self.version}",
                 hint=f"install the {self.distribution} that made it, or a newer one",
             )

@@ -5,7 +5,7 @@ from dotpeen.records.fields import Audience, Field, Identifier, Link, UuidPlace
 from dotpeen.records.query import PageQuery
 from dotpeen.records.question import Match, WireRow
 from dotpeen.records.record import Batch, Page, Record, Resolution
-from dotpeen.records.records import Records
+from dotpeen.records.records import Records, Transaction
 from dotpeen.records.shape import Shape, Shapes, load_shapes
 from dotpeen.records.wire_records import WireRecords
 from dotpeen.records.wirepage import WirePage
@@ -25,6 +25,7 @@ __all__ = [
     "Resolution",
     "Shape",
     "Shapes",
+    "Transaction",
     "UuidPlace",
     "WirePage",
     "WireRecords",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 from uuid import UUID
 
 import psycopg
 
-from dotpeen.database import connect
+from dotpeen.database import Connection, connect
 from dotpeen.plugins import Plugins
 from dotpeen.records import change, record
 from dotpeen.records.pool import SyncPool, new_pool, session
@@ -139,6 +140,24 @@ class Records:
         """Return which entity's record has a UUID."""
         return self._ask(None, record.resolve(self.shapes, uuid))
 
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Do several things as one: all of them are kept, or, after an error, none.
+
+            with records.transaction() as within:
+                part = within.update("Part", "PN-1001", {"status": "OBSOLETE"})
+                within.connection.execute("INSERT INTO crane.log (part) VALUES (%s)", [part.uuid])
+
+        Plugins are told of what was written once it is committed. An error of one method leaves what was done before
+        it, for who catches it.
+        """
+        shapes = self.shapes
+        with session(self._pool) as connection:
+            within = Transaction(self, shapes, connection)
+            with connection.transaction():
+                yield within
+        within.tell()
+
     def close(self) -> None:
         """Close the pool, unless it was given; plugins were told of every change by then."""
         if self._plugins is not None:
@@ -176,6 +195,43 @@ class Records:
         try:
             with session(self._pool) as connection, connection.transaction():
                 return answered(connection, question)
+        except psycopg.Error as error:
+            raise change.refused(error, shape, audience="internal") or error from None
+
+
+class Transaction(Records):
+    """What `Records.transaction` gives: the methods of `Records` in one transaction, and its `connection`."""
+
+    def __init__(self, records: Records, shapes: Shapes, connection: Connection) -> None:
+        super().__init__(records._registry, records._pool, shapes=shapes, plugins=records._plugins)
+        self.connection = connection
+        self._written: list[tuple[Shape, Record, Literal["create", "update"], Mapping[str, object]]] = []
+
+    def tell(self) -> None:
+        """Tell plugins what was written: it is committed by now."""
+        for one in self._written:
+            super()._tell(*one)
+
+    def _tell(
+        self,
+        shape: Shape,
+        written: Record,
+        operation: Literal["create", "update"],
+        values: Mapping[str, object],
+    ) -> None:
+        self._written.append((shape, written, operation, values))
+
+    def _ask(self, shape: Shape | None, question: Question[T]) -> T:
+        try:
+            with self.connection.transaction():
+                return answered(self.connection, question)
+        except psycopg.Error as error:
+            raise refusal(error, shape) or error from None
+
+    def _change(self, shape: Shape, question: Question[T]) -> T:
+        try:
+            with self.connection.transaction():
+                return answered(self.connection, question)
         except psycopg.Error as error:
             raise change.refused(error, shape, audience="internal") or error from None
 

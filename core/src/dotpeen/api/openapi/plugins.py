@@ -10,7 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from dotpeen.api.openapi.names import camel
 from dotpeen.api.openapi.operations import INTERNAL, Draft, partner, tag
 from dotpeen.api.openapi.responses import problems
+from dotpeen.api.openapi.schemas import ref
 from dotpeen.api.plugin_routes import Mounted
+from dotpeen.api.problems import MEDIA_TYPE
 from dotpeen.records import Shape
 
 _SCHEMAS: Final = "#/components/schemas/"
@@ -49,7 +51,7 @@ def _operation(
     called = camel(one.plugin, found.get("operationId", "route"))
     external = one.contributed.surface == "external"
     responses = {
-        status: response
+        status: _problem(response) if status >= "400" and not response.get("content") else response
         for status, response in found.get("responses", {}).items()
         if not _is_theirs(response)
     }
@@ -63,6 +65,10 @@ def _operation(
         "responses": dict(sorted((ours | responses).items())),
         "security": partner(shape, "read" if method == "get" else "write") if external else INTERNAL,
     }
+
+
+def _problem(response: Mapping[str, Any]) -> dict[str, Any]:
+    return {**response, "content": {MEDIA_TYPE.decode(): {"schema": ref("Problem")}}}
 
 
 def _is_theirs(response: Mapping[str, Any]) -> bool:
