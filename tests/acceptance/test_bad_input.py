@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -149,3 +152,20 @@ def test_no_registry(run_dotpeen: Any, plant: str) -> None:
     assert done.returncode == 2
     assert "registry.toml" in done.stderr
     assert "dotpeen init" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["plugin", "--help"]])
+def test_a_full_disk_behind_standard_output_is_named(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from dotpeen.cli import main; main()", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: the output can't be written: No space left on device\n",
+    )

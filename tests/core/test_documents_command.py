@@ -191,6 +191,7 @@ def test_an_import_reports_and_writes_all_or_nothing(plant: Plant) -> None:
         "committed": False,
         "clean": True,
         "counts": {"Part": {"created": 0, "updated": 2, "unchanged": 0, "conflicting": 0, "unmatched": 0}},
+        "changes": [],
         "items": [],
     }
     assert dry.stderr == "Dry run: nothing was written.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +157,24 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (target.read_bytes(), sizes, part.exists()) == (b"one two", [4, 7], False)
     with pytest.raises(ConfigurationError, match="can't be written: it is a directory"):
         write_whole(tmp_path, iter([b""]))
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o755])
+def test_a_file_that_is_replaced_passes_on_its_permissions(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"one")
+    target.chmod(mode)
+    write_whole(target, [b"two"])
+    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"two", mode)
+
+
+def test_a_new_file_has_the_permissions_of_the_users_mask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "a.txt", [b"one"])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
 
 
 def test_a_link_stays_and_what_it_names_is_written(tmp_path: Path) -> None:

@@ -615,8 +615,8 @@ def test_a_document_that_nobody_has_is_named_once(mes: Mes, tmp_path: Path) -> N
     missing, folded = report.items
     assert (missing.outcome, missing.identifier) == ("unmatched", "results.qif")
     assert missing.message == (
-        f"refers to plan.qif (QPId {PLANNED.qpid}), which is not among the files, not beside it"
-        " and was never imported"
+        f"refers to plan.qif (QPId {PLANNED.qpid}), which is not among the files, not beside it,"
+        " was never imported, and is no plan that would be exported now"
     )
     assert folded.message.endswith("; and 199 more")
     assert report.counts["QIFMeasurementResult"] == {"unmatched": 200}
@@ -652,4 +652,128 @@ def test_hints_name_the_option_that_helps(mes: Mes, tmp_path: Path) -> None:
     ]
     assert partless.items[0].message == (
         "the file names no part that it belongs to; --option part=NUMBER says which"
+    )
+
+
+def test_a_dry_run_lists_what_would_become_of_what(mes: Mes, documents: tuple[Path, Path]) -> None:
+    mes.load(*documents, create=EVERYTHING)
+    plan, results = documents
+    changed = replace(PLANNED, items=[Item("Length A", nominal="11", upper="0.6"), PLANNED.items[1]])
+    again = replace(INSPECTED, results=[Measured(0, "10.2", uuid=uuid("first")), INSPECTED.results[1]])
+
+    planned = mes.load(changed.write(plan.parent), dry_run=True)
+    PLANNED.write(plan.parent)
+    inspected = mes.load(again.write(results.parent), dry_run=True)
+
+    assert [(one.outcome, one.identifier, one.where, one.message) for one in planned.changes] == [
+        ("updated", "1 Length A", "plan.qif:15", "nominalValue: 10 → 11, toleranceUpper: 0.5 → 0.6")
+    ]
+    assert [(one.entity, one.identifier, one.message) for one in inspected.changes] == [
+        ("QIFMeasurementResult", uuid("first"), "measuredValue: 10.1 → 10.2, deviation: 0.1 → 0.2")
+    ]
+    assert (planned.clean, inspected.clean) == (True, True)
+
+
+@pytest.mark.parametrize("kind", ["varchar(3)", "char(3)", "char(8)"])
+def test_blanks_that_a_column_has_no_room_for_are_no_change(
+    template_database: TemplateDatabase, tmp_path: Path, kind: str
+) -> None:
+    mes = Mes(template_database("qif_empty", build))
+    mes.execute(f'ALTER TABLE public."QIFMeasurementResult" ALTER "operatorBadge" TYPE {kind}')
+    file = tmp_path / "whole.qif"
+    whole = replace(PLANNED, results=[Measured(0, "10.1", uuid=uuid("first"))])
+    file.write_text(
+        whole.text.replace(
+            '<AttributeQPId name="persistentUuid">',
+            '<AttributeStr name="operator" value="Ann  "/><AttributeQPId name="persistentUuid">',
+        ).replace('<Attributes n="1"><AttributeStr', '<Attributes n="2"><AttributeStr'),
+        encoding="utf-8",
+    )
+
+    assert mes.load(file, create=EVERYTHING).clean
+    before = mes.versions()
+    assert counts(mes.load(file))["QIFMeasurementResult"] == {"unchanged": 1}
+    assert mes.versions() == before
+    assert mes.rows('SELECT rtrim("operatorBadge"::text) FROM public."QIFMeasurementResult"') == [("Ann",)]
+
+
+def test_a_missing_time_names_the_option_that_gives_one(mes: Mes, tmp_path: Path) -> None:
+    file = replace(PLANNED, at=None, results=[Measured(0, "10.1")]).write(tmp_path)
+
+    refused = mes.load(file, create=EVERYTHING)
+    taken = mes.load(file, create=EVERYTHING, at="2026-03-01T08:00:00")
+
+    assert refused.items[0].message == (
+        "the file has no value for measuredAt; --option at=2026-03-01T08:00:00 says when for all"
+    )
+    assert taken.clean
+    assert mes.rows('SELECT "measuredAt"::text FROM public."QIFMeasurementResult"') == [
+        ("2026-03-01 08:00:00",)
+    ]
+
+
+def test_a_column_without_a_value_names_the_setting_that_gives_one(
+    template_database: TemplateDatabase, tmp_path: Path
+) -> None:
+    url = template_database("qif_empty", build)
+    file = replace(PLANNED, order="WO-1", results=[Measured(0, "10.1")]).write(tmp_path)
+
+    refused = Mes(url, registry("")).load(file, create=EVERYTHING)
+    taken = Mes(url, registry()).load(file, create=EVERYTHING)
+
+    assert refused.items[0].message == (
+        "the file has no value for quantity; [plugins.qif.imports.fill.WorkOrder] can have one for new records"
+    )
+    assert taken.clean
+
+
+def test_beside_the_tables_a_uuid_that_another_entity_has_is_a_conflict(
+    sidecar_mes: Mes, tmp_path: Path
+) -> None:
+    known = sidecar_part(sidecar_mes, "PN-2")
+
+    planned = sidecar_mes.load(replace(PLANNED, plan=known).write(tmp_path), create=EVERYTHING)
+    measured = replace(PLANNED, results=[Measured(0, "10.1", uuid=known)])
+    inspected = sidecar_mes.load(measured.write(tmp_path), create=EVERYTHING)
+
+    message = f"the UUID {known} is that of a record of Part"
+    assert (planned.items[0].entity, planned.items[0].message) == ("QIFMeasurementPlan", message)
+    assert [(one.entity, one.message) for one in inspected.items] == [("QIFMeasurementResult", message)]
+
+
+def test_beside_the_tables_a_uuid_that_was_issued_is_a_conflict(sidecar_mes: Mes, tmp_path: Path) -> None:
+    sidecar_mes.execute(
+        "INSERT INTO dotpeen.issued (entity, key, uuid, current) VALUES ('MaterialLot', 'c1', %s, false)",
+        [PLAN],
+    )
+
+    report = sidecar_mes.load(PLANNED.write(tmp_path), create=EVERYTHING)
+
+    assert report.items[0].message == f"the UUID {PLAN} was issued to a record of MaterialLot"
+
+
+def test_beside_the_tables_a_uuid_of_two_kinds_of_records_is_a_conflict(
+    sidecar_mes: Mes, tmp_path: Path
+) -> None:
+    report = sidecar_mes.load(
+        replace(PLANNED, plan=PLAN, items=[Item("Length A", uuid=PART)]).write(tmp_path), create=EVERYTHING
+    )
+
+    assert report.items[0].outcome == "conflicting"
+    assert PART in report.items[0].message
+    assert sidecar_mes.count("Part") == 0
+
+
+def sidecar_part(mes: Mes, number: str) -> str:
+    """A part that the MES has by itself; returns its UUID."""
+    mes.execute(
+        'INSERT INTO public."Part" ("id", "partNumber", "updatedAt") VALUES (%s, %s, now())',
+        [f"c{uuid(number).replace('-', '')[:24]}", number],
+    )
+    return str(
+        mes.rows(
+            "SELECT i.uuid FROM public.\"Part\" AS t JOIN dotpeen.identity AS i ON i.entity = 'Part'"
+            ' AND i.key = t."id" WHERE t."partNumber" = %s',
+            [number],
+        )[0][0]
     )

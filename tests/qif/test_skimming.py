@@ -245,8 +245,9 @@ def test_what_is_recognized_counts_among_the_elements(tmp_path: Path) -> None:
     file.write_text(a_document([plain(900)]), encoding="utf-8")
     limits = Limits(elements=5000)
 
+    document = read_document(file, limits=limits)
     with pytest.raises(QifLimitError, match="more than 5,000 elements"):
-        read_document(file, limits=limits)
+        [list(results.measurements) for results in document.results]
     assert any("more than 5,000 elements" in one.message for one in validate(file, limits=limits).errors)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -32,6 +33,9 @@ from dotpeen.cli import (
 from dotpeen.cli.context import Terminated, current, exit_code
 from dotpeen.cli.groups import Commands
 from dotpeen.errors import ConfigurationError, DotpeenError, PluginError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to a full disk, or a device that is gone, ends with; a closed pipe is click's."""
 
 app = typer.Typer(
     name="dotpeen",
@@ -121,6 +125,11 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("DOTPEEN_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+            # The interpreter must not try again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _report(f"the output can't be written: {error.strerror}", None)
+            sys.exit(1)
         _report(
             f"unexpected {type(error).__name__}: {_one_line(error)}",
             "this is a defect of Dotpeen: report it with the traceback that DOTPEEN_DEBUG=1 shows",
@@ -138,6 +147,14 @@ def _one_line(error: Exception) -> str:
 
 def _report(message: str, hint: str | None) -> None:
     console = Console(stderr=True, emoji=False)
-    console.print(f"Error: {message}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    said = _printable(message)
+    console.print(f"Error: {said}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     if hint:
-        console.print(f"  → {hint}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  → {_printable(hint)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """Replace what a terminal would obey: messages name files and quote what stands in them."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text
+    )

@@ -66,7 +66,7 @@ def demo(
     else:
         _print_report(console, report)
         _print_documents(console, documents)
-        _print_next(console, url if keep else None)
+        _print_next(console, url if keep else None, documents)
     if not report.passed:
         raise typer.Exit(1)
 
@@ -146,7 +146,7 @@ def _print_documents(console: Console, documents: list[Path]) -> None:
             console.print(f"  {document}  ({size:,} bytes)", highlight=False, soft_wrap=True)
 
 
-def _print_next(console: Console, url: str | None) -> None:
+def _print_next(console: Console, url: str | None, documents: list[Path]) -> None:
     console.print(f"\nThe figures: {REPORT_FILE}", highlight=False)
     console.print("[bold]What to try next[/]")
     # Whoever came by `uv run dotpeen` has no `dotpeen` on the path.
@@ -165,6 +165,7 @@ def _print_next(console: Console, url: str | None) -> None:
             (f"{dotpeen} db psql -c 'TABLE dotpeen.progress'", "the same for psql"),
             (f"{dotpeen} partner add Acme --scope '*:read'", "let a partner in; prints the token"),
             (f"{dotpeen} serve", "REST for all eight entities; look at http://127.0.0.1:8000/docs"),
+            *_with_cad(dotpeen, documents),
             (f"{dotpeen} migrate down --yes", "roll back; no UUID is lost"),
             (f"{dotpeen} migrate up", "and every record has its own back"),
             (f"unset DOTPEEN_DATABASE_URL DOTPEEN_REGISTRY; {dotpeen} db stop", "stop the server"),
@@ -173,3 +174,17 @@ def _print_next(console: Console, url: str | None) -> None:
         console.print(f"  {command}", style="cyan", markup=False, highlight=False, soft_wrap=True)
         if purpose:
             console.print(f"      {purpose}", style="dim", markup=False, highlight=False)
+
+
+def _with_cad(dotpeen: str, documents: list[Path]) -> list[tuple[str, str]]:
+    """What can be done with the part's STEP file, where a plugin made one; it is called as the part is."""
+    return [
+        line
+        for file in documents
+        if file.suffix == ".stp"
+        for line in (
+            (f"{dotpeen} step inspect {file}", "the part's STEP file: its product, and the UUID in it"),
+            (f"{dotpeen} step link {file.stem} {file}", "make it a revision of the part's CAD model"),
+            (f"{dotpeen} lookup {file.stem}", "the part with its CAD revision"),
+        )
+    ]

@@ -17,11 +17,18 @@ from rich.table import Table
 from rich.text import Text
 
 from dotpeen.cli.context import JsonOption, YesOption, current
-from dotpeen.contributions import ImportOutcome, ImportReport
+from dotpeen.contributions import ImportItem, ImportOutcome, ImportReport
 from dotpeen.database import Connection
 from dotpeen.database.connect import describe
 from dotpeen.errors import ConfigurationError, NotMigratedError, RecordNotFoundError
-from dotpeen.exchange import choose_exporter, choose_importer, open_export, reading_session, run_import
+from dotpeen.exchange import (
+    choose_exporter,
+    choose_importer,
+    models_of,
+    open_export,
+    reading_session,
+    run_import,
+)
 from dotpeen.exchange.files import write_whole
 from dotpeen.exchange.importing import Imported
 from dotpeen.identifiers import InvalidUuidError, read_uuid
@@ -83,7 +90,15 @@ def export(
         shape = load_shapes(connection, registry, plugins).entity(chosen.name)
         uuid = _uuid_of(connection, shape, identifier)
         document = open_export(
-            plugin, exporter, connection, registry, chosen, uuid, audience="internal", options=options
+            plugin,
+            exporter,
+            connection,
+            registry,
+            chosen,
+            uuid,
+            audience="internal",
+            options=options,
+            models=models_of(plugins, shared.url),
         )
         with contextlib.closing(document.chunks):  # type: ignore[type-var]
             if str(output) == "-" or (output is None and not sys.stdout.isatty()):
@@ -132,7 +147,8 @@ def import_(
     """
     shared = current(context)
     registry = shared.registry
-    plugin, importer = choose_importer(load_plugins(registry), files, format)
+    plugins = load_plugins(registry)
+    plugin, importer = choose_importer(plugins, files, format)
     options = _options(option)
     names = ", ".join(str(file) for file in files)
     if not dry_run:
@@ -152,13 +168,14 @@ def import_(
             partial=partial,
             options=options,
             progress=progress,
+            models=models_of(plugins, shared.url),
         )
     if as_json:
         shared.print_json(_document(importer.format, files, done, dry_run=dry_run, partial=partial))
     else:
         if done.report.counts:
             shared.out.print(_table(done.report))
-        for line in _lines(done.report):
+        for line in (*_lines(done.report.changes, "yellow"), *_lines(done.report.items, "bold red")):
             shared.out.print(line, soft_wrap=True)
     shared.err.print(_closing(done, dry_run=dry_run), markup=False, highlight=False, soft_wrap=True)
     if not done.report.clean:
@@ -230,13 +247,13 @@ def _table(report: ImportReport) -> Table:
     return table
 
 
-def _lines(report: ImportReport) -> Iterator[Text]:
-    for item in report.items[:_LISTED]:
+def _lines(items: Sequence[ImportItem], style: str) -> Iterator[Text]:
+    for item in items[:_LISTED]:
         where = f"{item.where}: " if item.where else ""
         message = f": {item.message}" if item.message else ""
-        yield Text.assemble(where, (item.outcome, "bold red"), f" {item.entity} {item.identifier}{message}")
-    if len(report.items) > _LISTED:
-        yield Text(f"… and {len(report.items) - _LISTED:,} more; --json lists them all")
+        yield Text.assemble(where, (item.outcome, style), f" {item.entity} {item.identifier}{message}")
+    if len(items) > _LISTED:
+        yield Text(f"… and {len(items) - _LISTED:,} more; --json lists them all")
 
 
 def _document(
@@ -253,6 +270,7 @@ def _document(
             entity: {outcome: counts[outcome] for outcome in _OUTCOMES}
             for entity, counts in sorted(done.report.counts.items())
         },
+        "changes": done.report.changes,
         "items": done.report.items,
     }
 

@@ -2,13 +2,13 @@
 
 The schema `dotpeen_qif` is made by the first import. Where there is none, nothing was imported, and every function here
 answers accordingly. What a document said counts as long as the columns of the MES hold what the import put there
-(`merged`): whoever changes a record in the MES has the last word.
+(`merged`): whoever changes a record in the MES has the last word, attribute by attribute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeVar
 from psycopg import sql
 
 from dotpeen.database import Connection
-from dotpeen_qif.installation import installed, rights
+from dotpeen_qif.installation import SCHEMA
 from dotpeen_qif.model import (
     Actual,
     Characteristic,
@@ -48,6 +48,8 @@ class Seen:
 
     sources: Mapping[str, Sequence[str]]
     """The columns that each field is made of."""
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The columns that a named attribute is made of; the others are the document's alone, or come from other tables."""
     fields: frozenset[str] | None = None
     """The fields that the reader may see; None: all. Attributes that aren't columns are never among the former."""
 
@@ -94,7 +96,7 @@ class KeptResults:
 
 def documents(connection: Connection, uuid: str) -> Sequence[ImportedDocument]:
     """Return the documents that speak of a record, the latest first; for a measurement, those with its results."""
-    if not rights(connection, "SELECT"):
+    if not SCHEMA.rights(connection, "SELECT"):
         return ()
     rows = connection.execute(
         "SELECT d.qpid::text, d.file_name, d.imported_at FROM dotpeen_qif.document AS d WHERE d.qpid IN ("
@@ -109,7 +111,7 @@ def documents(connection: Connection, uuid: str) -> Sequence[ImportedDocument]:
 
 def parts(connection: Connection, qpid: str) -> Sequence[AboutPart]:
     """Return the parts that a document is about: what its QPId, or that of its results, leads to."""
-    if not rights(connection, "SELECT"):
+    if not SCHEMA.rights(connection, "SELECT"):
         return ()
     rows = connection.execute(
         "SELECT DISTINCT m.entity, m.uuid::text, f.kind FROM dotpeen_qif.mention AS m JOIN ("
@@ -125,7 +127,7 @@ def results_of(
     connection: Connection, about: Literal["part", "plan", "actual", "work_order"], uuid: str
 ) -> Iterator[KeptResults]:
     """Yield the sets of results that are about a record, in the order of import."""
-    if not installed(connection):
+    if not SCHEMA.installed(connection):
         return
     query = sql.SQL(
         "SELECT r.uuid::text, r.plan::text, r.part::text, r.actual::text, r.work_order::text, r.said"
@@ -150,9 +152,9 @@ def said(record: Product | Plan | Characteristic | Actual | Measurement | Result
     """Return what a document says of a record, as JSON can hold it: digit for digit, absent values as null."""
     local = _LOCAL[type(record)]
     return {
-        field.name: _written(getattr(record, field.name))
-        for field in fields(record)
-        if field.name not in local and field.name not in ("uuid", "key", "line")
+        one.name: _written(getattr(record, one.name))
+        for one in fields(record)
+        if one.name not in local and one.name not in ("uuid", "key", "line")
     }
 
 
@@ -171,17 +173,40 @@ def merged(
     if said is None:
         return record
     then = held or {}
-    known = {field.name for field in fields(record)}
+
+    def unchanged(columns: Sequence[str]) -> bool:
+        return all(_same(row[column], then.get(column)) for column in columns if column in row)
+
+    known = {one.name for one in fields(record)}
     changes = {
         name: read(name, value)
         for name, value in said.items()
         if name in known
         and (seen.fields is None or name in seen.fields)
-        and all(
-            _same(row[column], then.get(column)) for column in seen.sources.get(name, ()) if column in row
-        )
+        and unchanged(seen.sources.get(name, ()))
     }
+    if "attributes" in changes:
+        mine = getattr(record, "attributes")  # noqa: B009  # not every record has them
+        changes["attributes"] = _merged_attributes(mine, changes["attributes"], unchanged, seen)
     return replace(record, **changes)
+
+
+def _merged_attributes(
+    mine: Mapping[str, str],
+    said: Mapping[str, str],
+    unchanged: Callable[[Sequence[str]], bool],
+    seen: Seen,
+) -> dict[str, str]:
+    """Return the attributes that a document gave a record, with those of the MES where it has changed them since.
+
+    `mine` are the attributes as the MES has them now.
+    """
+    changed = {name for name, columns in seen.attributes.items() if not unchanged(columns)}
+    found = {name: mine.get(name) if name in changed else value for name, value in said.items()}
+    for name, value in mine.items():
+        if name in changed or name not in seen.attributes:
+            found.setdefault(name, value)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read(name: str, value: Any) -> Any:
@@ -216,7 +241,7 @@ def _written(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Tolerance | Unit):
-        return {field.name: _written(getattr(value, field.name)) for field in fields(value)}
+        return {one.name: _written(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, tuple | list) else value

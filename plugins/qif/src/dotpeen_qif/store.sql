@@ -1,13 +1,6 @@
 -- What QIF documents said and the columns of the MES can't hold. Owned by the QIF plugin of Dotpeen.
 
-CREATE SCHEMA dotpeen_qif;
 COMMENT ON SCHEMA dotpeen_qif IS 'QIF documents that were imported, and what of them the MES has no column for. The tables are the QIF plugin''s; look, do not write.';
-
-CREATE TABLE dotpeen_qif.revision (
-    version      int PRIMARY KEY,
-    installed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
-);
-COMMENT ON TABLE dotpeen_qif.revision IS 'Versions of this schema that were installed; the largest is what is here.';
 
 CREATE TABLE dotpeen_qif.document (
     qpid        uuid PRIMARY KEY,
@@ -76,5 +69,3 @@ CREATE TABLE dotpeen_qif.measurement (
 CREATE INDEX measurement_results ON dotpeen_qif.measurement (results, position);
 COMMENT ON TABLE dotpeen_qif.measurement IS 'To which set of results a measurement belongs, and what of it the MES has no column for.';
 COMMENT ON COLUMN dotpeen_qif.measurement.recorded IS 'The MES has a record of it; without, nothing was measured and it is kept here alone.';
-
-REVOKE ALL ON ALL TABLES IN SCHEMA dotpeen_qif FROM PUBLIC;

@@ -198,9 +198,10 @@ class KeptMeasured(Measured):
         ).format(self._everything(), serial.rows("s"), serial.uuid("s"))
 
     def _kept_of_things(self) -> sql.Composable:
+        serial = self._mapped["serial"]
         now = COMMA.join(
             sql.SQL("{}, {}::text").format(literal(field.column), name("s", field.column))
-            for field in self._mapped["serial"].columns.values()
+            for field in (*serial.columns.values(), *serial.attributes)
         )
         return sql.SQL(
             "ks.said::text AS said, ks.held::text AS held, pg_catalog.jsonb_build_object({})::text AS now"

@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Final
 
 from dotpeen_qif.importing.copying import BATCH, NULL
 from dotpeen_qif.importing.measured import (
     Context,
-    Row,
     called,
     item_of,
     known,
@@ -32,12 +32,17 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]{1,17})?", re.ASCII)
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z?", re.ASCII)
 
 
+def _nothing(_: Sequence[str]) -> None:
+    return None
+
+
 class Alike:
     """Makes the rows of one sample; `usable` is False where none of its measurements is usual."""
 
     def __init__(self, context: Context, sample: Sample) -> None:
         one = sample.measurement
         self._context = context
+        self._precision = context.precision if context.precision.limited else None
         self._one = one
         self._items: dict[str, tuple[str, str] | None] = {}
         self._key = slot_of(one.characteristic.key)
@@ -53,13 +58,17 @@ class Alike:
             and all(field is None or slot is not None for field, slot in zip(fields, slots, strict=True))
         )
         self._scale = scale_of(context, one) if self.usable else ""
+        common = [slot for slot in (self._status, self._device, self._operator, self._at) if slot is not None]
+        self._common = itemgetter(*common) if common else _nothing
+        self._rests: dict[tuple[object, str | None], str | None] = {}
 
-    def row(self, values: Sequence[str], operator: str | None) -> Row | None:
-        """Return the row of a measurement with these values; None where the model has to make it.
+    def row(
+        self, values: Sequence[str], operator: str | None
+    ) -> tuple[str | None, str, str, str | None, str] | None:
+        """Return the fields of a `Row` for a measurement with these values; None where the model has to make it.
 
         `operator` is that of the set of results.
         """
-        context = self._context
         key, value = values[self._key], values[self._value]  # type: ignore[index]  # `usable`
         item = self._items[key] if key in self._items else self._item(key)
         if item is None or _NUMBER.fullmatch(value) is None:
@@ -67,32 +76,46 @@ class Alike:
         shortest = repr(float(value))
         if shortest != value and shortest != f"{value}.0":
             return None
-        if context.precision.limited and not context.precision.holds(Decimal(value)):
+        precision = self._precision
+        if precision is not None and not precision.holds(Decimal(value)):
             return None
         given = None
         if self._uuid is not None:
             given = values[self._uuid]
             if _UUID.fullmatch(given) is None:
                 return None
-        at = NULL
+        # Status, device, operator and time are those of the measurement before, more often than not.
+        same = self._common(values), operator
+        rest = self._rests[same] if same in self._rests else self._rest(same, values, operator)
+        if rest is None:
+            return None
+        actual = None if self._actual is None else values[self._actual]
+        return given, item[1], item[0], actual, value + rest
+
+    def _rest(
+        self, same: tuple[object, str | None], values: Sequence[str], operator: str | None
+    ) -> str | None:
+        """Return what stands behind the value, as COPY reads it; None for a time that has to be read."""
+        context = self._context
+        at: str | None = NULL
         if self._at is not None:
             moment = _MOMENT.fullmatch(values[self._at])
             try:
-                if moment is None or datetime.fromisoformat(moment[1]) is None:
-                    return None
+                at = None if moment is None or datetime.fromisoformat(moment[1]) is None else moment[1]
             except ValueError:
-                return None
-            at = moment[1]
+                at = None
         device = None if self._device is None else context.devices.get(values[self._device])
         who = self._one.operator or operator if self._operator is None else values[self._operator]
-        return Row(
-            given,
-            item[1],
-            item[0],
-            None if self._actual is None else values[self._actual],
-            f"{value}\t{self._scale}\t{word(context, values[self._status])}"  # type: ignore[index]
-            f"\t{word(context, device)}\t{word(context, who)}\t{at}",
-        )
+        rest = None
+        if at is not None:
+            rest = (
+                f"\t{self._scale}\t{word(context, values[self._status])}"  # type: ignore[index]
+                f"\t{word(context, device)}\t{word(context, who)}\t{at}"
+            )
+        if len(self._rests) > BATCH:
+            self._rests.clear()
+        self._rests[same] = rest
+        return rest
 
     def _item(self, key: str) -> tuple[str, str] | None:
         """Return what is measured as COPY reads it, and what it is called; None where it is of another kind."""

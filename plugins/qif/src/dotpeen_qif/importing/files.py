@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,13 +27,20 @@ class File:
     digest: bytes
     document: Document
 
+    def again(self) -> File:
+        """Read the file again: its results were taken."""
+        return File(self.path, self.digest, read_document(self.path))
 
-def gather(paths: Sequence[Path]) -> tuple[list[File], list[DotpeenError]]:
+
+def gather(
+    paths: Sequence[Path], begin: Callable[[Path], None] = lambda _: None
+) -> tuple[list[File], list[DotpeenError]]:
     """Read files and those beside them that they refer to; returns them in the order of import, and what went wrong.
 
-    Two files with one QPId are one document only if they are the same, byte for byte.
+    Two files with one QPId are one document only if they are the same, byte for byte. `begin` is told of each file
+    before it is read.
     """
-    found = _Gathering()
+    found = _Gathering(begin)
     for path in paths:
         found.read(path)
     ordered: list[File] = []
@@ -43,7 +50,8 @@ def gather(paths: Sequence[Path]) -> tuple[list[File], list[DotpeenError]]:
 
 
 class _Gathering:
-    def __init__(self) -> None:
+    def __init__(self, begin: Callable[[Path], None]) -> None:
+        self._begin = begin
         self.files: dict[str, File] = {}
         self.errors: list[DotpeenError] = []
         self._paths: set[Path] = set()
@@ -58,6 +66,7 @@ class _Gathering:
         try:
             if len(self._paths) > MOST:
                 raise QifDocumentError(str(path), None, f"more than {MOST} documents at once")
+            self._begin(path)
             document = read_document(path)
             digest = _digest(path)
         except DotpeenError as error:

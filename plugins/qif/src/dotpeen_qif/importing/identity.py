@@ -7,6 +7,7 @@ was issued before.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from psycopg import sql
@@ -19,6 +20,15 @@ from dotpeen_qif.mapping import Source
 
 STAGED: Final[tuple[Role, ...]] = tuple(role for role in ROLES if role != "result")
 """Roles with a row for each mention."""
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """Somebody else who may have the UUIDs of rows `s`."""
+
+    source: sql.Composable
+    condition: sql.Composable
+    message: sql.Composable
 
 
 class Identity:
@@ -50,66 +60,82 @@ class Identity:
         )
         self._connection.execute("ANALYZE pg_temp.qif_given")
         for target in known:
-            self._given_twice(target, target.staged, sql.SQL("s.given"), sql.SQL("s.state IS NULL"))
+            self._refuse(target.staged, sql.SQL("s.state IS NULL"), [self._given_twice(target, "given")])
 
     def check(self, target: Target, table: sql.Identifier, new: sql.Composable) -> None:
         """Let rows `s` that a condition says become records be conflicts where their UUID is another record's."""
-        for other in self._sources:
-            name = other.shape.entity.name
-            if name == target.entity:
-                continue
-            self._refuse(
-                table,
-                sql.SQL("pg_catalog.format('the UUID %s is that of a record of %s', s.uuid, {})").format(
-                    sql.Literal(name)
-                ),
-                other.rows("t"),
-                sql.SQL("{} AND {}").format(new, other.has_uuid("t", sql.SQL("s.uuid"))),
-            )
-        if self._ledger:
-            self._refuse(
-                table,
-                sql.SQL("pg_catalog.format('the UUID %s was issued to a record of %s', s.uuid, i.entity)"),
-                sql.SQL("dotpeen.issued AS i"),
-                sql.SQL("{} AND i.uuid = s.uuid AND (i.current OR i.entity <> {})").format(
-                    new, sql.Literal(target.entity)
-                ),
-            )
+        self._refuse(table, new, self._others(target))
 
     def check_measured(self, target: Target, table: sql.Identifier, new: sql.Composable) -> None:
         """The same for measurements, also against what the files say of others and leave out."""
-        self._given_twice(target, table, sql.SQL("s.uuid"), new)
-        self.check(target, table, new)
+        self._refuse(table, new, [self._given_twice(target, "uuid"), *self._others(target)])
 
-    def _given_twice(
-        self, target: Target, table: sql.Identifier, uuid: sql.Composable, new: sql.Composable
-    ) -> None:
-        self._refuse(
-            table,
-            sql.SQL(
-                "pg_catalog.format('the UUID %s is that of %s %s, too: %s:%s', {}, o.entity, o.label,"
-                " d.file_name, o.line)"
-            ).format(uuid),
+    def _others(self, target: Target) -> list[_Claim]:
+        """Who else may have a UUID: the other entities' records, and those that had it once."""
+        claims = [
+            _Claim(
+                other.rows("t"),
+                other.has_uuid("t", sql.SQL("s.uuid")),
+                sql.SQL("pg_catalog.format('the UUID %s is that of a record of %s', s.uuid, {})").format(
+                    sql.Literal(other.shape.entity.name)
+                ),
+            )
+            for other in self._sources
+            if other.shape.entity.name != target.entity
+        ]
+        if self._ledger:
+            claims.append(
+                _Claim(
+                    sql.SQL("dotpeen.issued AS i"),
+                    sql.SQL("i.uuid = s.uuid AND (i.current OR i.entity <> {})").format(
+                        sql.Literal(target.entity)
+                    ),
+                    sql.SQL(
+                        "pg_catalog.format('the UUID %s was issued to a record of %s', s.uuid, i.entity)"
+                    ),
+                )
+            )
+        return claims
+
+    @staticmethod
+    def _given_twice(target: Target, column: str) -> _Claim:
+        uuid = sql.Identifier("s", column)
+        return _Claim(
             sql.SQL(
                 "(SELECT DISTINCT ON (g.given) g.* FROM pg_temp.qif_given AS g WHERE g.role <> {}"
                 " ORDER BY g.given, g.n) AS o JOIN pg_temp.qif_document AS d ON d.file = o.file"
             ).format(sql.Literal(target.role)),
-            sql.SQL("{} AND o.given = {}").format(new, uuid),
+            sql.SQL("o.given = {}").format(uuid),
+            sql.SQL(
+                "pg_catalog.format('the UUID %s is that of %s %s, too: %s:%s', {}, o.entity, o.label,"
+                " d.file_name, o.line)"
+            ).format(uuid),
         )
 
-    def _refuse(
-        self,
-        table: sql.Identifier,
-        message: sql.Composable,
-        source: sql.Composable,
-        condition: sql.Composable,
-    ) -> None:
-        columns = sql.SQL("" if table == _READY else ", state = NULL")
-        self._connection.execute(
-            sql.SQL("UPDATE {} AS s SET outcome = 'conflicting', message = {}{} FROM {} WHERE {}").format(
-                table, message, columns, source, condition
+    def _refuse(self, table: sql.Identifier, new: sql.Composable, claims: Sequence[_Claim]) -> None:
+        # Conflicts are rare: one question for all of them, over UUIDs alone, and the rest where there is one.
+        row = self._connection.execute(
+            sql.SQL("WITH s AS MATERIALIZED (SELECT {} FROM {} AS s WHERE {}) SELECT {}").format(
+                sql.SQL("s.uuid" if table == _READY else "s.given, s.uuid"),
+                table,
+                new,
+                sql.SQL(" OR ").join(
+                    sql.SQL("(SELECT pg_catalog.count(*) FROM s JOIN {} ON {}) > 0").format(
+                        claim.source, claim.condition
+                    )
+                    for claim in claims
+                ),
             )
-        )
+        ).fetchone()
+        if row is None or not row[0]:
+            return
+        columns = sql.SQL("" if table == _READY else ", state = NULL")
+        for claim in claims:
+            self._connection.execute(
+                sql.SQL(
+                    "UPDATE {} AS s SET outcome = 'conflicting', message = {}{} FROM {} WHERE {} AND {}"
+                ).format(table, claim.message, columns, claim.source, new, claim.condition)
+            )
 
 
 _READY: Final = sql.Identifier("pg_temp", "qif_ready")

@@ -10,15 +10,13 @@ from decimal import Context as Arithmetic
 from decimal import Decimal
 from hashlib import sha1
 from math import isfinite
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from dotpeen.records import Field
 from dotpeen_qif.importing import units
 from dotpeen_qif.importing.copying import BATCH, NULL, number, text
+from dotpeen_qif.importing.source import Source
 from dotpeen_qif.model import ItemReference, Measurement, Unit
-
-if TYPE_CHECKING:
-    from dotpeen_qif.importing.staging import Source
 
 _WIDE: Final = Arithmetic(prec=2000)
 """More digits than a number of a document can have."""
@@ -71,6 +69,8 @@ class Context:
     devices: Mapping[str, str | None]
     precision: Precision = Precision()
     """Of the column that measured values go to."""
+    cited: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What documents that are not among the files call characteristics, to their UUIDs; by QPId."""
     texts: dict[str, str] = field(default_factory=dict)
     """Texts that come again and again, as COPY reads them."""
     actuals: dict[str, str | None] = field(default_factory=dict)
@@ -149,7 +149,10 @@ def known(context: Context, item: ItemReference) -> tuple[str, str, Unit | None]
 def called(context: Context, item: ItemReference) -> str:
     """Return what is measured, by a name that is the same in every document that repeats these results."""
     found = known(context, item)
-    return found[1] if found is not None else f"{item.document or context.source.document.qpid}:{item.key}"
+    if found is not None:
+        return found[1]
+    document = item.document or context.source.document.qpid
+    return context.cited.get(document, {}).get(item.key) or f"{document}:{item.key}"
 
 
 def item_of(context: Context, item: ItemReference) -> str:

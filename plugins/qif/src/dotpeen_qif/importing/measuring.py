@@ -224,15 +224,21 @@ class Measuring:
 
     def _twins(self) -> None:
         """A measurement that the files have twice is one; twice and different is a conflict."""
+        # They are rare, and few: a table of them tells the planner so.
         self._connection.execute(
-            "WITH many AS (SELECT uuid, pg_catalog.min(n) AS first FROM pg_temp.qif_ready"
-            " GROUP BY uuid HAVING pg_catalog.count(*) > 1)"
-            " UPDATE pg_temp.qif_ready AS s SET"
+            "CREATE TEMP TABLE qif_many ON COMMIT DROP AS SELECT s.uuid, pg_catalog.min(s.n) AS first"
+            " FROM pg_temp.qif_ready AS s GROUP BY s.uuid HAVING pg_catalog.count(*) > 1"
+        )
+        row = self._connection.execute("SELECT EXISTS (SELECT FROM pg_temp.qif_many)").fetchone()
+        if row is None or not row[0]:
+            return
+        self._connection.execute(
+            "UPDATE pg_temp.qif_ready AS s SET"
             " outcome = CASE WHEN (s.value, s.status, s.characteristic_uuid, s.serial_uuid) IS NOT DISTINCT FROM"
             " (f.value, f.status, f.characteristic_uuid, f.serial_uuid) THEN 'twin' ELSE 'conflicting' END,"
             " message = CASE WHEN (s.value, s.status, s.characteristic_uuid, s.serial_uuid) IS NOT DISTINCT FROM"
             " (f.value, f.status, f.characteristic_uuid, f.serial_uuid) THEN NULL ELSE pg_catalog.format("
             "'the UUID %s is that of another measurement: %s:%s', s.uuid, d.file_name, f.line) END"
-            " FROM many AS o JOIN pg_temp.qif_ready AS f ON f.n = o.first"
+            " FROM pg_temp.qif_many AS o JOIN pg_temp.qif_ready AS f ON f.n = o.first"
             " JOIN pg_temp.qif_document AS d ON d.file = f.file WHERE s.uuid = o.uuid AND s.n <> o.first"
         )

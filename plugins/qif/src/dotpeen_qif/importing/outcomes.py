@@ -9,7 +9,7 @@ from psycopg import sql
 
 from dotpeen_qif.importing.choices import Choices
 from dotpeen_qif.importing.targets import COMMA, Role, Targets, typed
-from dotpeen_qif.importing.values import differs, fillers, lacking_value
+from dotpeen_qif.importing.values import changes, differs, fillers, lacking_value
 from dotpeen_qif.settings import Settings
 
 _LINKS: Final[Mapping[Role, str]] = {"characteristic": "k", "serial": "a", "order": "o"}
@@ -47,12 +47,14 @@ class Outcomes:
             " WHEN s.problem IS NOT NULL THEN 'unmatched' WHEN {conflict} IS NOT NULL THEN 'conflicting'"
             " WHEN NOT s.recorded THEN 'bare' WHEN NOT coalesce(t.there, false) THEN 'created'"
             " WHEN {differs} THEN 'updated' ELSE 'unchanged' END AS outcome,"
-            " coalesce(s.problem, {conflict}) AS message"
+            " coalesce(s.problem, {conflict}, CASE WHEN t.there AND s.recorded AND {differs} THEN {changes} END)"
+            " AS message"
             " FROM (SELECT s.*, {problem} AS problem FROM ({values}) AS s) AS s"
             " LEFT JOIN (SELECT t.*, true AS there, {uuid} AS own_uuid FROM {rows}) AS t ON t.own_uuid = s.uuid"
         ).format(
             conflict=self._conflict(),
             differs=differs(result, columns=same),
+            changes=changes(same),
             problem=self._problem(),
             values=self._valued(rows),
             uuid=result.uuid("t"),

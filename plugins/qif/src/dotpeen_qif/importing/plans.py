@@ -10,7 +10,7 @@ from dotpeen.database import Connection
 from dotpeen_qif.importing import units
 from dotpeen_qif.importing.matching import Matching
 from dotpeen_qif.importing.targets import Targets
-from dotpeen_qif.importing.values import both, differs, said
+from dotpeen_qif.importing.values import both, changes, differs, said
 from dotpeen_qif.kinds import stem_of
 from dotpeen_qif.settings import Settings
 
@@ -228,18 +228,21 @@ class Plans:
     def _compare_plans(self) -> None:
         """A plan that is there is changed by a plan, and not by results that repeat it."""
         target = self._plan
+        columns = self._without_key(said(target))
         self._matching.run(
             sql.SQL(
                 "UPDATE pg_temp.qif_plan AS s SET outcome = CASE"
                 " WHEN NOT d.has_results AND s.part_uuid <> {part} THEN 'conflicting'"
                 " WHEN NOT d.has_results AND {differs} THEN 'updated' ELSE 'unchanged' END,"
                 " message = CASE WHEN NOT d.has_results AND s.part_uuid <> {part} THEN"
-                " pg_catalog.format('it is a plan of part %s, and in the file of %s', {part}, s.part_uuid) END"
+                " pg_catalog.format('it is a plan of part %s, and in the file of %s', {part}, s.part_uuid)"
+                " WHEN NOT d.has_results AND {differs} THEN {changes} END"
                 " FROM {rows} JOIN {parts} ON {linked}, pg_temp.qif_document AS d"
                 " WHERE d.file = s.file AND s.state = 'found' AND s.outcome IS NULL AND {same}"
             ).format(
                 part=self._part.uuid("p"),
-                differs=differs(target, columns=self._without_key(said(target))),
+                differs=differs(target, columns=columns),
+                changes=changes(columns),
                 rows=target.rows("t"),
                 parts=self._part.rows("p"),
                 linked=target.source.linked("part", "t", "p"),
@@ -268,13 +271,15 @@ class Plans:
                 " WHEN NOT d.has_results AND {differs} THEN 'updated' ELSE 'unchanged' END,"
                 " message = CASE WHEN d.has_results AND {numbers} THEN"
                 " 'results repeat it with another nominal or tolerance than the MES has: '"
-                " || pg_catalog.concat_ws(', ', {both}) END"
+                " || pg_catalog.concat_ws(', ', {both})"
+                " WHEN NOT d.has_results AND {differs} THEN {changes} END"
                 " FROM {rows}, pg_temp.qif_document AS d"
                 " WHERE d.file = s.file AND s.state = 'found' AND s.outcome IS NULL AND {same}"
             ).format(
                 numbers=numbers,
                 both=both({name: columns[name] for name in sorted(names)}),
                 differs=differs(target, columns=columns),
+                changes=changes(columns),
                 rows=target.rows("t"),
                 same=target.has_uuid(sql.SQL("s.uuid")),
             )

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID, uuid5
 
 from dotpeen.database import Connection
@@ -15,13 +15,13 @@ from dotpeen_qif.exporting.results import results_uuid
 from dotpeen_qif.importing.alike import Alike
 from dotpeen_qif.importing.copying import BATCH, NULL, Rows, flag, text
 from dotpeen_qif.importing.measured import Context, Precision, derived, moment, row_of, unusual
+from dotpeen_qif.importing.source import Source
 from dotpeen_qif.importing.targets import Role
 from dotpeen_qif.model import Measurement, Results, Sample
 
-if TYPE_CHECKING:
-    from dotpeen_qif.importing.staging import Source
-
 _SAMPLES: Final = 1000
+_OFTEN: Final = 50
+"""Measurements of a set between looks at how many rows are waiting."""
 NO: Final = "f"
 _RESULT: Final = (
     *("n", "file", "line", "position", "results_n", "given", "stated", "key", "item_file", "item_document"),
@@ -68,14 +68,17 @@ class Sets:
         self,
         connection: Connection,
         number_of: Callable[[], int],
-        key: Callable[[Role], str],
+        key: Callable[[Role], Callable[[], str]],
         ordered: Callable[[Source, Results], str],
         precision: Precision,
+        cited: Mapping[str, Mapping[str, str]],
     ) -> None:
         """`ordered` puts the work order of a set of results into its table and returns its reference.
 
-        `precision` is that of the column of measured values.
+        `precision` is that of the column of measured values, `cited` what documents that are not among the files call
+        their characteristics.
         """
+        self._cited = cited
         self._precision = precision
         self._next = number_of
         self._key = key
@@ -90,7 +93,7 @@ class Sets:
         """Read a document's results to their end. `order` is the reference of its work order."""
         document = source.document
         devices = {device.key: device.name for device in document.devices}
-        context = Context(source, documents, devices, self._precision)
+        context = Context(source, documents, devices, self._precision, self._cited)
         cited = document.traceability.plans if document.traceability is not None else ()
         read = Read()
         for position, results in enumerate(document.results):
@@ -123,16 +126,19 @@ class Sets:
         file = context.source.file
         space = UUID(uuid).bytes
         repeated: Counter[str] = Counter()
-        add, number_of, key = self._rows.line, self._next, self._key
+        add, number_of, key = self._rows.line, self._next, self._key("result")
+        before: Sample | None = None
+        alike: Alike | None = None
         found = False
         default = NULL if only is None else f"{file}:{text(only)}"
         position = -1
         for position, one in enumerate(results.measurements if results.skimmed is None else results.skimmed):
-            row, said, line, judged = None, NULL, 0, NO
+            row, said, judged = None, NULL, NO
             if isinstance(one, tuple):
                 sample, values, line = one
-                alike = self._alike(context, sample)
-                row = alike.row(values, results.operator) if alike.usable else None
+                if sample is not before:
+                    before, alike = sample, self._alike(context, sample)
+                row = alike.row(values, results.operator) if alike is not None else None
                 if row is None:
                     one = sample.model(values, line)
             if isinstance(one, Measurement):
@@ -151,16 +157,16 @@ class Sets:
                 repeated[called] += 1
                 given = derived(space, f"{called}:{repeated[called]}")
             add(
-                f"{number_of()}\t{file}\t{line}\t{position}\t{n}\t{given}\t{stated}\t{key('result')}\t{item}"
+                f"{number_of()}\t{file}\t{line}\t{position}\t{n}\t{given}\t{stated}\t{key()}\t{item}"
                 f"\t{default if not actual else f'{file}:{text(actual)}'}\t{measured}\t{said}\t{judged}"
             )
-            if self._rows.waiting >= BATCH:
+            if position % _OFTEN == 0 and self._rows.waiting >= BATCH:
                 self._rows.flush()
         self.measurements += position + 1
         return found
 
-    def _alike(self, context: Context, sample: Sample) -> Alike:
-        """Return what makes the rows of a sample; there are few of them at a time."""
+    def _alike(self, context: Context, sample: Sample) -> Alike | None:
+        """Return what makes the rows of a sample, None where nothing does; there are few of them at a time."""
         if self._sample is None or self._sample[0] is not sample:
             known = self._samples.get(id(sample))
             if known is None or known[0] is not sample:
@@ -168,4 +174,5 @@ class Sets:
                     self._samples.clear()
                 known = self._samples[id(sample)] = (sample, Alike(context, sample))
             self._sample = known
-        return self._sample[1]
+        alike = self._sample[1]
+        return alike if alike.usable else None

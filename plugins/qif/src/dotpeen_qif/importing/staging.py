@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Final
 from uuid import UUID, uuid5
@@ -18,9 +17,10 @@ from dotpeen_qif.importing.copying import NULL, Rows, flag, number, text
 from dotpeen_qif.importing.keys import new_keys
 from dotpeen_qif.importing.measured import precision_of
 from dotpeen_qif.importing.results import NO, Set, Sets
+from dotpeen_qif.importing.source import Source
 from dotpeen_qif.importing.targets import Role, Targets
 from dotpeen_qif.importing.words import FORMS, bounds, integer, word_of, words_of, zoned
-from dotpeen_qif.model import Actual, Characteristic, Document, Plan, Product, Results, Unit
+from dotpeen_qif.model import Actual, Characteristic, Document, Plan, Product, Results
 from dotpeen_qif.settings import Settings
 
 _HEAD: Final = ("n", "file", "line", "ref", "label", "given", "stated", "key", "said")
@@ -37,26 +37,22 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
 """Columns that are filled from the files; those that joins fill are in staging.sql."""
 
 
-@dataclass
-class Source:
-    """One of the files while it is read."""
-
-    file: int
-    name: str
-    digest: bytes
-    document: Document
-    main_part: str | None = None
-    """Reference of the part that it is about where nothing else is said."""
-    characteristics: dict[str, tuple[str, str, Unit | None]] = field(default_factory=dict)
-    """Kind, UUID and unit of each characteristic by its key."""
+def _no_key() -> str:
+    return NULL
 
 
 class Staging:
     """Fills the temporary tables from the documents of one import, in the order they are given."""
 
     def __init__(
-        self, connection: Connection, targets: Targets, settings: Settings, choices: Choices
+        self,
+        connection: Connection,
+        targets: Targets,
+        settings: Settings,
+        choices: Choices,
+        cited: Mapping[str, Mapping[str, str]],
     ) -> None:
+        """`cited`: what documents that are not among the files call characteristics, to their UUIDs; by QPId."""
         self._choices = choices
         self._limits = settings.characteristic.limits
         self._units = settings.units
@@ -65,10 +61,12 @@ class Staging:
         self._connection = connection
         connection.execute(files("dotpeen_qif.importing").joinpath("staging.sql").read_bytes())
         self._rows = {name: Rows(connection, name, columns) for name, columns in _TABLES.items()}
-        self._keys = {role: new_keys(target.shape.key_form) for role, target in targets.items()}
-        self._made = {role: target.makes_key for role, target in targets.items()}
+        self._keys = {
+            role: new_keys(target.shape.key_form) if target.makes_key else _no_key
+            for role, target in targets.items()
+        }
         precision = precision_of(targets["result"].columns.get("value"))
-        self._sets = Sets(connection, self._next, self._key, self._ordered, precision)
+        self._sets = Sets(connection, self._next, self._keys.__getitem__, self._ordered, precision, cited)
         self._orders: dict[tuple[int, str], str] = {}
         self._files: dict[str, Source] = {}
 
@@ -116,7 +114,7 @@ class Staging:
         return self._n
 
     def _key(self, role: Role) -> str:
-        return self._keys[role]() if self._made[role] else NULL
+        return self._keys[role]()
 
     def _document(self, source: Source) -> None:
         document = source.document

@@ -21,8 +21,7 @@ ROLES: Final[tuple[Role, ...]] = ("part", "order", "serial", "plan", "characteri
 """Each after those that it refers to."""
 COMMA: Final = sql.SQL(", ")
 AND: Final = sql.SQL(" AND ")
-_LENGTHS: Final = {"character varying": "varchar", "character": "text"}
-_LENGTH: Final = re.compile(r"(character varying|character)\(\d+\)")
+_LENGTH: Final = re.compile(r"(character varying|character)\((\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,17 @@ def _defaults(connection: Connection, shape: Shape) -> dict[str, str]:
 def typed(field: Field, value: sql.Composable) -> sql.Composable:
     """A value in a column's type; `format_type` wrote the type, with its schema where it needs one.
 
-    A cast cuts a text that is too long, where an assignment raises: texts are cast without the length.
+    A cast cuts a text that is too long, where an assignment raises: texts are cast without the length. Blanks at the
+    end that have no room are nothing to either, and so they are here: a value is compared as the column will hold it.
     """
     limited = _LENGTH.fullmatch(field.type)
-    return sql.SQL("({})::{}").format(value, sql.SQL(_LENGTHS[limited[1]] if limited else field.type))
+    if limited is None:
+        return sql.SQL("({})::{}").format(value, sql.SQL(field.type))
+    kind, length = limited.groups()
+    bare = sql.SQL("pg_catalog.rtrim(({})::text, ' ')").format(value)
+    if kind == "character":
+        return bare
+    return sql.SQL(
+        "(CASE WHEN pg_catalog.length(({value})::text) > {length} AND pg_catalog.length({bare}) <= {length}"
+        " THEN pg_catalog.left(({value})::text, {length}) ELSE ({value})::text END)::varchar"
+    ).format(value=value, bare=bare, length=sql.SQL(length))

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from dotpeen.records import Field
 from dotpeen_qif.importing.choices import Choices
-from dotpeen_qif.importing.targets import AND, Role, Target, Targets, typed
+from dotpeen_qif.importing.targets import AND, COMMA, Role, Target, Targets, typed
 
 _NAME: Final = (
     "coalesce(s.said ->> 'name', s.said -> 'attributes' ->> 'name',"
@@ -149,6 +149,22 @@ def both(columns: Mapping[str, sql.Composable]) -> sql.Composable:
         for name, value in columns.items()
     ]
     return sql.SQL(", ").join(said) if said else sql.SQL("NULL")
+
+
+def changes(columns: Mapping[str, sql.Composable]) -> sql.Composable:
+    """What becomes of the columns of the record `t`, as one text."""
+    said: list[sql.Composable] = [
+        sql.SQL(
+            "CASE WHEN {value} IS NOT NULL AND {column} IS DISTINCT FROM {value}"
+            " THEN pg_catalog.format({said}, coalesce({column}::text, 'nothing'), {value}) END"
+        ).format(
+            value=value,
+            column=sql.Identifier("t", name),
+            said=sql.Literal(f"{name.replace('%', '%%')}: %s → %s"),
+        )
+        for name, value in columns.items()
+    ]
+    return sql.SQL("pg_catalog.concat_ws(', ', {})").format(COMMA.join(said or [sql.SQL("NULL")]))
 
 
 def paired(pairs: Mapping[str, sql.Composable]) -> sql.Composable:

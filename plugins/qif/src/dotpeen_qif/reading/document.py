@@ -1,8 +1,8 @@
 """A QIF document as `dotpeen_qif.model` has it: the definitions at once, the measurements as they are read.
 
 Two passes, because what was measured (`ActualComponentSets`, `ManufacturingProcessTraceabilities`) stands behind
-the measurements. The first reads everything but these and sees the whole file; the second runs while the
-measurements are taken.
+the measurements. The first reads everything but these, and passes over them unparsed; the second runs while the
+measurements are taken, and refuses what is wrong with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dotpeen_qif.limits import DEFAULT_LIMITS, Limits, QifDocumentError, QifLimitError
+from dotpeen_qif.limits import DEFAULT_LIMITS, Limits, QifDocumentError, QifFileError, QifLimitError
 from dotpeen_qif.model import (
     Device,
     Document,
@@ -28,7 +28,7 @@ from dotpeen_qif.reading.inspections import Inspections
 from dotpeen_qif.reading.measurements import stream_results
 from dotpeen_qif.reading.plans import Plans
 from dotpeen_qif.reading.shapes import Shape
-from dotpeen_qif.reading.skimming import LIST, Take
+from dotpeen_qif.reading.skimming import LIST, NotPassableError, Take
 from dotpeen_qif.reading.values import Units, attributes_of, optional, record_uuid, time_of, uuid_of
 
 
@@ -38,9 +38,18 @@ def read_document(file: Path, *, limits: Limits = DEFAULT_LIMITS) -> Document:
     Raises `QifDocumentError` for what is no such document, or says what can't be understood; also while the
     results are taken.
     """
+    try:
+        return _read(file, limits, passing=True)
+    except (QifFileError, QifLimitError):
+        raise
+    except (NotPassableError, QifDocumentError):
+        # Once more, with every measurement parsed: an error has its own line then, and its own words.
+        return _read(file, limits, passing=False)
+
+
+def _read(file: Path, limits: Limits, *, passing: bool) -> Document:
     reading = _Reading(file, limits)
-    reader = ElementReader(str(file), reading.wanted(), limits)
-    for _ in reader.read(file):
+    for _ in ElementReader(str(file), reading.wanted(), limits, passing=passing).read(file):
         pass
     return reading.document()
 
@@ -113,6 +122,7 @@ class _Reading:
                             "MeasuredCharacteristics": {LIST: {"*": Flat(None, _pass_over)}},
                         },
                         opened=inspections.open,
+                        closed=inspections.close,
                     )
                 },
                 "ActualComponentSets": {"ActualComponentSet": {"ActualComponent": hold(actuals.add)}},

@@ -98,9 +98,15 @@ Wanted: TypeAlias = Mapping[str, Union["Wanted", Within, Flat, Found]]
 
 
 class ElementReader:
-    """Reads a document once and calls the functions of `wanted` in document order."""
+    """Reads a document once and calls the functions of `wanted` in document order.
 
-    def __init__(self, name: str, wanted: Wanted, limits: Limits = DEFAULT_LIMITS) -> None:
+    With `passing`, `Flat` parts that nobody wants are not even parsed: see `Skimmer`.
+    """
+
+    def __init__(
+        self, name: str, wanted: Wanted, limits: Limits = DEFAULT_LIMITS, *, passing: bool = False
+    ) -> None:
+        self._passing = passing
         self.stream = XmlStream(name, limits)
         self._limits = limits
         self._open: list[Within] = [Within({ROOT: wanted})]
@@ -117,7 +123,7 @@ class ElementReader:
 
     def read(self, source: Path | BinaryIO) -> Iterator[None]:
         """Read on; yields after each piece of the file, when what was found in it has been reported."""
-        skimmer = Skimmer(self.stream, self._is_listing, self._learn, self._skim)
+        skimmer = Skimmer(self.stream, self._is_listing, self._learn, self._skim, passing=self._passing)
         for chunk in read_chunks(source, self._limits):
             skimmer.feed(chunk)
             if len(self._pieces) > 1 and sum(map(len, self._pieces)) > self._limits.text:

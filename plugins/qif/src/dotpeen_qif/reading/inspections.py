@@ -17,20 +17,24 @@ class Inspections:
     def __init__(self) -> None:
         self.results: list[Results] = []
         self.cited: dict[str, PlanReference] = {}
+        self._said: dict[str, Any] = {}
 
     def open(self, element: Element) -> None:
         """Begin the next set; what follows is of this one."""
-        self.results.append(Results(uuid=None, line=element.line))
+        self._said = {"uuid": None, "line": element.line}
+
+    def close(self) -> None:
+        """End the set."""
+        self.results.append(Results(**self._said))
 
     def take_attributes(self, element: Element) -> None:
         """Take the set's `Attributes`."""
-        self._change(
-            attributes=attributes_of(Element("MeasurementResults", {}, element.line, children=[element]))
-        )
+        said = Element("MeasurementResults", {}, element.line, children=[element])
+        self._said["attributes"] = attributes_of(said)
 
     def take_traceability(self, element: Element) -> None:
         """Take the set's `InspectionTraceability`."""
-        self._change(
+        self._said.update(
             operator=element.value("InspectionOperator", "Name"),
             at=_inspected(element),
             plan=self.cite(element),
@@ -40,15 +44,15 @@ class Inspections:
 
     def take_qpid(self, element: Element) -> None:
         """Take `ThisResultsInstanceQPId`."""
-        self._change(uuid=uuid_of(element.text))
+        self._said["uuid"] = uuid_of(element.text)
 
     def take_status(self, element: Element) -> None:
         """Take `InspectionStatus`."""
-        self._change(status=element.value("InspectionStatusEnum"))
+        self._said["status"] = element.value("InspectionStatusEnum")
 
     def take_actuals(self, element: Element) -> None:
         """Take `ActualComponentIds`."""
-        self._change(actuals=tuple(child.text for child in element.all("Id")))
+        self._said["actuals"] = tuple(child.text for child in element.all("Id"))
 
     def take_shared_traceability(self, element: Element) -> None:
         """Take the `InspectionTraceability` of `Results`, which stands for every set that says nothing itself."""
@@ -68,9 +72,6 @@ class Inspections:
             line=reference.line,
         )
         return self.cited.setdefault(cited.plan, cited)
-
-    def _change(self, **said: Any) -> None:
-        self.results[-1] = replace(self.results[-1], **said)
 
 
 def _inspected(element: Element) -> datetime | None:

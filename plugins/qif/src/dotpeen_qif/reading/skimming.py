@@ -24,19 +24,34 @@ LIST: Final = "CharacteristicMeasurements"
 _OPENING: Final = re.compile(r"[ \t\r\n]*+<([A-Za-z][A-Za-z0-9_.-]*+)[ \t\r\n>]", re.ASCII)
 _MOST_SHAPES: Final = 64
 _MOST_TRIES: Final = 256
+_ENDING: Final = f"</{LIST}"
+_DECEIVING: Final = ("<!", "<?", f"<{LIST}")
+"""What may hide the end of a list, or look like one: comments, CDATA sections, instructions, lists within lists."""
+
+
+class NotPassableError(Exception):
+    """Where a list ends can't be told without parsing it."""
 
 
 class Skimmer:
     """Gets the pieces of a document, in order."""
 
     def __init__(
-        self, stream: XmlStream, within: Callable[[], bool], learn: Learn, passed: Callable[[int, int], None]
+        self,
+        stream: XmlStream,
+        within: Callable[[], bool],
+        learn: Learn,
+        passed: Callable[[int, int], None],
+        *,
+        passing: bool = False,
     ) -> None:
         """`within` tells whether the parser stands right within a list.
 
         `learn` gets every new shape and returns what takes its elements, None when they are for the parser. `passed`
-        is called with the number of parts, and of elements in them, that the parser did not see.
+        is called with the number of parts, and of elements in them, that the parser did not see. With `passing`
+        nobody wants what is in the lists: their ends are looked for, and what is before them is not read at all.
         """
+        self._passing = passing
         self._stream = stream
         self._within = within
         self._learn = learn
@@ -49,7 +64,10 @@ class Skimmer:
         self._tries = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Read some more; raises what the parser raises, and those that are called."""
+        """Read some more; raises what the parser raises, and those that are called.
+
+        With `passing`, raises `NotPassableError` at a list that has to be read, and stands within it then.
+        """
         data = self._rest + chunk if self._rest else chunk
         self._rest = data[self._read(data) :]
 
@@ -67,7 +85,9 @@ class Skimmer:
         place = 0
         while place < size:
             if self._ready():
-                place = self._skim(text, place)
+                place = self._pass(text, place) if self._passing else self._skim(text, place)
+                if self._passing and not text.startswith(_ENDING, place):
+                    return place
                 end = self._part(text, place)
                 if end < 0:
                     if size - place <= LONGEST:
@@ -119,6 +139,22 @@ class Skimmer:
         if shape is not None and take is not None:
             self._shapes.append((shape.pattern.match, take, shape))
             self._next.append(len(self._next))
+
+    def _pass(self, text: str, place: int) -> int:
+        """Pass over what is in a list, up to its end or the last tag that is there; returns where that begins."""
+        end = text.find(_ENDING, place)
+        if end < 0:
+            begun = text.rfind("<", place)
+            # A line break of two characters is counted when both are there.
+            end = begun if begun >= 0 else max(place, len(text) - text.endswith("\r"))
+        if len(text) - end > LONGEST and not text.startswith(_ENDING, end):
+            raise NotPassableError  # a tag without an end: the parser has limits for that
+        if any(text.find(mark, place, end) >= 0 for mark in _DECEIVING):
+            raise NotPassableError
+        lines = text.count("\n", place, end) + text.count("\r", place, end) - text.count("\r\n", place, end)
+        if lines:
+            self._stream.feed(b"\n" * lines)
+        return end
 
     def _skim(self, text: str, place: int) -> int:
         """Take the parts that are recognized; returns where the first other one begins."""

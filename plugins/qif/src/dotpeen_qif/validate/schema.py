@@ -37,7 +37,7 @@ def check_schema(file: Path, schema_dir: Path, report: Report, limits: Limits) -
 
     The file has to have been read before: that it is XML without surprises is not found out here.
     """
-    schema = load_schema(schema_dir, keys=file.stat().st_size <= _WHOLE)
+    schema = schema_for(file, schema_dir)
     report.schema = schema_dir
     flagged = _flagged_chunks(file, schema, limits)
     if not flagged:
@@ -54,6 +54,15 @@ def check_schema(file: Path, schema_dir: Path, report: Report, limits: Limits) -
             return
     _close(parser)
     _report_new(parser, known, line, report)
+
+
+def schema_for(file: Path, schema_dir: Path) -> etree.XMLSchema:
+    """Return the schemas that a file is checked against. Raises `ConfigurationError` where there are none."""
+    try:
+        keys = file.stat().st_size <= _WHOLE
+    except (OSError, ValueError):
+        keys = True  # who reads the file says what is wrong with it
+    return load_schema(schema_dir, keys=keys)
 
 
 def _flagged_chunks(file: Path, schema: etree.XMLSchema, limits: Limits) -> set[int]:

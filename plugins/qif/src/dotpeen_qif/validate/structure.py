@@ -1,6 +1,6 @@
 """What holds across a document and the schemas can't say, or can't say in time: counts, ids, references, UUIDs.
 
-One pass. Of measurements, ids are kept as bits and UUIDs as hashes: 50 bytes for each, 50 MB for a million.
+One pass. Of measurements, ids are kept as bits and UUIDs as hashes: 20 bytes for each, 20 MB for a million.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _TARGETS: Final[Mapping[str, str]] = {
     "ActualComponentId": "ActualComponent",
     "ActualComponentIds": "ActualComponent",
     "ManufacturingProcessId": "ManufacturingProcessTraceability",
+    "EntityExternalIds": "Entity",
 }
 """What references have to lead to, by the end of its name; others may lead to anything that has an id."""
 _SAME_KIND: Final = frozenset(
@@ -51,8 +52,10 @@ _LONG: Final = 10_000
 _OWN_QPIDS: Final = frozenset({"ThisInstanceQPId", "ThisStatisticalStudyResultsInstanceQPId"})
 
 
-_Reference: TypeAlias = tuple[str, str, str]
-"""Name of the reference, id that it leads to, name of the element that refers where it matters."""
+_Reference: TypeAlias = tuple[str, str]
+"""Name of the reference, name of the element that refers where it matters."""
+_PARTS: Final = 64
+"""Into how many the UUIDs of measurements are divided, by their hash: each part is sorted by itself."""
 
 
 class Structure:
@@ -73,12 +76,11 @@ class Structure:
         self._ids = Ids()
         self._named: dict[int, str] = {}
         self._external: set[str] = set()
-        self._references: dict[_Reference, int] = {}
+        self._references: dict[_Reference, dict[int, int]] = {}
         self._qpids: dict[str, int] = {}
         self._designators: dict[str, int] = {}
         self._owned: dict[str, tuple[str, int]] = {}
-        self._measured = array("q")
-        self._measured_lines = array("L")
+        self._measured = [(array("q"), array("L")) for _ in range(_PARTS)]
         self._id_max: int | None = None
         self._skimmed = 0
 
@@ -208,20 +210,27 @@ class Structure:
             if text not in self._external:
                 self._add("error", "external", f"{name}: there is no external document {text[:20]}")
             return
-        reference = (name, text, holder if name in _SAME_KIND else "")
-        if reference in self._references:
-            return
         number = id_of(text)
         if number is None:
             if self._formats:
                 self._add("error", "reference", f"{name}: {text[:20]!r} is no id")
         elif name in _TARGETS or number not in self._ids:
-            self._references[reference] = self._line
+            reference = (name, holder if name in _SAME_KIND else "")
+            lines = self._references.get(reference)
+            if lines is None:
+                lines = self._references[reference] = {}
+            if number not in lines:
+                lines[number] = self._line
 
     def _check_references(self) -> None:
         report = self._report
-        for (name, target, holder), line in self._references.items():
-            number = int(target)
+        found_at = [
+            (line, name, target, holder)
+            for (name, holder), lines in self._references.items()
+            for target, line in lines.items()
+            if self._leads_wrong(name, target, holder)
+        ]
+        for line, name, number, holder in sorted(found_at):
             found = self._named.get(number, "measurement")
             wanted = _TARGETS.get(name)
             if number not in self._ids:
