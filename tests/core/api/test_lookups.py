@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dotpeen.api.lookups import LARGEST, Lookups, Question, Waiting, uuid_array
+from dotpeen.api.askers import Question, Waiting, uuid_array
+from dotpeen.api.lookups import LARGEST, Lookups
 from dotpeen.database import connect
 from dotpeen.database.pool import Pool, make_pool
 

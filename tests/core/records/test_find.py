@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from dotpeen.errors import (
     AmbiguousIdentifierError,
@@ -17,7 +18,7 @@ from dotpeen.errors import (
     RecordNotFoundError,
 )
 from dotpeen.identifiers import InvalidUuidError, join_composite
-from dotpeen.records import WireRecords, statements
+from dotpeen.records import Shape, WireRecords, statements
 from dotpeen.records.lookup import find
 
 from .site import Site
@@ -150,6 +151,14 @@ def kind_site(request: pytest.FixtureRequest, make_site: MakeSite) -> tuple[Site
     return make_site(kind.tables, f"{registry}'{column}']"), kind
 
 
+def for_each_asked(shape: Shape) -> sql.Composed:
+    """The statement for one who is asked for in another one, in one that asks for several."""
+    return sql.SQL(
+        "SELECT asked.uuid, record.body FROM unnest(%s::uuid[]) WITH ORDINALITY AS asked (uuid, n)"
+        " LEFT JOIN LATERAL ({}) AS record (body) ON true ORDER BY n"
+    ).format(statements.by_asked(shape, "external", None))
+
+
 def test_every_kind_of_key_and_storage(kind_site: tuple[Site, Kind]) -> None:
     site, kind = kind_site
     records, shape = site.records, site.shapes()["Part"]
@@ -168,6 +177,11 @@ def test_every_kind_of_key_and_storage(kind_site: tuple[Site, Kind]) -> None:
         second.key,
         first.key,
     ]
+    unknown = uuid4()
+    rows = site.connection.execute(for_each_asked(shape), [[second.uuid, unknown, first.uuid]]).fetchall()
+    assert [(uuid, body and json.loads(body)[number]) for uuid, body in rows] == [
+        (second.uuid, "B"), (unknown, None), (first.uuid, "A")
+    ]  # fmt: skip
     (link,) = shape.links.values()
     assert shape.exposed == (shape.place.name, number, link.external_name)
 
@@ -396,6 +410,7 @@ def test_every_lookup_uses_its_index(
         (statements.by_uuids(shape, "external", None), ["{" + uuid + "}"]),
     ]
     asks.append((statements.keyed_by_uuids(shape, "external", None, lock=True), ["{" + uuid + "}"]))
+    asks.append((for_each_asked(shape), ["{" + uuid + "}"]))
     asks.append((statements.by_key(shape, "internal", ("uuid", "up_uuid")), ["x"]))
     for query, parameters in asks:
         plan = "\n".join(

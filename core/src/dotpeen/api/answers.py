@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from binascii import hexlify
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -55,7 +56,7 @@ def array(bodies: Sequence[bytes]) -> bytes:
 
 def entity_tag(body: bytes) -> bytes:
     """A strong entity tag of the representation's content (RFC 9110 8.8.3) would differ under gzip: a weak one."""
-    return b'W/"' + blake2b(body, digest_size=12).hexdigest().encode() + b'"'
+    return b'W/"%b"' % hexlify(blake2b(body, digest_size=12).digest())
 
 
 def matches(condition: bytes | None, tag: bytes) -> bool:
@@ -69,4 +70,9 @@ def matches(condition: bytes | None, tag: bytes) -> bool:
 
 def now() -> str:
     """The time as every timestamp of the interface is written: microseconds, UTC."""
-    return f"{datetime.now(UTC).isoformat(timespec='microseconds')[:26]}Z"
+    return written(datetime.now(UTC))
+
+
+def written(moment: datetime) -> str:
+    """Return a moment of UTC in that form."""
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"

@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from dotpeen.api.answers import PRIVATE, entity_tag
+from dotpeen.api.answers import PRIVATE, entity_tag, written
+from dotpeen.api.askers import Asker, Question
 from dotpeen.api.call import JSON, Header
 from dotpeen.api.external import unknown
 from dotpeen.api.failures import as_problem
 from dotpeen.api.heads import Head
-from dotpeen.api.lookups import Asker, Question
 from dotpeen.api.observation import Observation
 from dotpeen.api.reading import Reading, told
 from dotpeen.api.routing import Route
@@ -31,13 +31,16 @@ from dotpeen.api.runtime import Runtime
 from dotpeen.api.surface import COMPRESSED_BYTES, failed
 from dotpeen.errors import AuthenticationError
 from dotpeen.partners import AuditEntry, Decision, Grant
-from dotpeen.partners.recording import Access, parameters, recorded
+from dotpeen.partners.recording import FORMATS, Access, one_parameters, parameters, recorded
 from dotpeen.records import Shape, statements
 
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _RESERVED: Final = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff")
 _FOUND: Final = b"HTTP/1.1 200 OK\r\n"
-_CONTENT: Final = b"".join([b"%s: %s\r\n" % JSON, b"%s: %s\r\n" % PRIVATE, b"etag: "])
+_ANSWER: Final = (
+    b"".join([b"%b: %b\r\n" % header for header in (JSON, PRIVATE)])
+    + b"etag: %b\r\n%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b"
+)
 _VARY: Final = b"vary: accept-encoding\r\n"
 
 
@@ -49,24 +52,28 @@ class Connection(Protocol):
     def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
         """Send an answer."""
 
-    def send(self, pieces: list[bytes]) -> None:
-        """Send an answer that is written already, up to its default headers and from behind them."""
+    def send(self, status: bytes, rest: bytes) -> None:
+        """Send an answer that is written already: its status line, and what comes behind the default headers."""
 
 
 class _Lookup:
     """One entity's records by UUID."""
 
-    __slots__ = ("entity", "question", "route", "shape")
+    __slots__ = ("entity", "question", "shape", "state", "template")
 
     def __init__(self, route: Route, shape: Shape, direct: Direct) -> None:
-        self.route = route
+        self.template = route.template
+        self.state: dict[str, Any] = {"route": route}
+        """What is told of each request under way."""
         self.shape = shape
         self.entity = shape.entity.name
-        lookup = statements.by_uuids(shape, "external", None).as_string()
+        lookup = statements.by_asked(shape, "external", None).as_string()
         self.question = Question(
             recorded(lookup, route=route.template, entity=self.entity),
             direct.parameters,
             told(shape, as_problem, direct._runtime.look_again),
+            FORMATS,
+            (recorded(lookup, route=route.template, entity=self.entity, alone=True), direct.one_parameters),
         )
 
 
@@ -78,10 +85,12 @@ class _Asking:
     connection: Connection
     lookup: _Lookup
     uuid: str
+    key: bytes
+    """The UUID's bytes."""
     head: Head
     grant: Grant
     decision: Decision
-    state: dict[str, Any]
+    request_id: str
     began: float
     micros: int
     """When it came: Unix time."""
@@ -111,7 +120,7 @@ class Direct:
         self._policies: dict[Any, bytes] = {}
         # Keys are no secrets; a generator of its own differs in every process that was forked.
         self._bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311
-        self._second = (0, "")
+        self._moment = (0.0, b"")
 
     def take(self, connection: Connection, line: bytes, head: Head) -> bool:
         """Answer a request, now or later; False: it is none for here, and nothing was done.
@@ -137,41 +146,55 @@ class Direct:
         decision = runtime.limiter.check(grant)
         if not decision.allowed:
             return False
-        state = self._observation.identify(head.request_id, head.traceparent)
-        state["route"] = lookup.route
+        observation = self._observation
         asking = _Asking(
             self,
             connection,
             lookup,
             uuid,
+            bytes.fromhex(uuid.replace("-", "")),
             head,
             grant,
             decision,
-            state,
+            observation.new_id() if head.request_id is None else observation.request_id(head.request_id),
             time.perf_counter(),
             time.time_ns() // 1000,
         )
-        self._figures.under_way[id(state)] = state
+        self._figures.under_way[id(asking)] = lookup.state
         assert self._reading is not None  # noqa: S101 - learnt above
         self._reading.lookups.ask(lookup.question, asking)
         return True
 
     def parameters(self, askers: Sequence[Asker]) -> list[bytes]:
         """Return the parameters of a lookup that is recorded."""
-        bits, now = self._bits, time.perf_counter()
-        accesses = [self._access(one, now) for one in askers if isinstance(one, _Asking)]
-        return parameters(accesses, [bits(62) for _ in accesses])
+        now = time.perf_counter()
+        asking = cast("Sequence[_Asking]", askers)
+        grants, first = [one.grant for one in asking], self._bits(61)
+        return parameters(
+            [one.key for one in asking],
+            [one.micros for one in asking],
+            range(first, first + len(asking)),
+            [grant.name for grant in grants],
+            [grant.token_id for grant in grants],
+            [one.request_id for one in asking],
+            [one.connection.remote if one.head.forwarded is None else self._address(one) for one in asking],
+            [(now - one.began) * 1000 for one in asking],
+        )
 
-    def _access(self, one: _Asking, now: float) -> Access:
-        grant = one.grant
-        return Access(
-            one.micros,
-            grant.name,
-            grant.token_id,
-            one.uuid,
-            one.state["request_id"],
-            self._address(one),
-            (now - one.began) * 1000,
+    def one_parameters(self, asker: Asker) -> list[bytes]:
+        """Return those for one who is alone."""
+        one = cast("_Asking", asker)
+        return one_parameters(
+            one.key,
+            Access(
+                one.micros,
+                self._bits(62),
+                one.grant.name,
+                one.grant.token_id,
+                one.request_id,
+                self._address(one),
+                (time.perf_counter() - one.began) * 1000,
+            ),
         )
 
     def _address(self, one: _Asking) -> str:
@@ -184,27 +207,21 @@ class Direct:
         if body is None:
             self._fail(one, unknown(one.lookup.shape, one.uuid))
             return
-        whole = b'{"data":%s,"metadata":{"requestedUuid":"%s","timestamp":"%s"}}' % (
+        whole = b'{"data":%b,"metadata":{"requestedUuid":"%b","timestamp":"%b"}}' % (
             body,
             one.uuid.encode(),
             self._timestamp(now),
         )
-        pieces = [_FOUND, b"", _CONTENT, entity_tag(body), b"\r\n"]
-        if one.decision.limit is not None:
-            pieces.append(self._limits(one.decision))
+        headers = b"" if one.decision.limit is None else self._limits(one.decision)
         if len(whole) >= COMPRESSED_BYTES:
-            pieces.append(_VARY)
+            headers += _VARY
             if one.head.gzip:
                 whole = gzip.compress(whole, compresslevel=5)
-                pieces.append(b"content-encoding: gzip\r\n")
-        pieces += [
-            b"content-length: %d\r\nx-request-id: %s\r\n\r\n"
-            % (len(whole), one.state["request_id"].encode()),
-            whole,
-        ]
+                headers += b"content-encoding: gzip\r\n"
+        answer = _ANSWER % (entity_tag(body), headers, len(whole), one.request_id.encode(), whole)
         # Last: what fails before is answered with a problem, and nothing is answered twice.
         self._finish(one, 200)
-        one.connection.send(pieces)
+        one.connection.send(_FOUND, answer)
 
     def refuse(self, one: _Asking, error: BaseException) -> None:
         """Send a problem, and record that the record was not given."""
@@ -213,7 +230,7 @@ class Direct:
         self._fail(one, problem)
 
     def _fail(self, one: _Asking, problem: Any) -> None:
-        request_id = one.state["request_id"]
+        request_id = one.request_id
         answer = failed(problem, request_id)
         headers = [*answer.headers, *one.decision.headers()]
         headers += [(b"content-length", b"%d" % len(answer.body)), (b"x-request-id", request_id.encode())]
@@ -221,17 +238,16 @@ class Direct:
         self._finish(one, answer.status)
 
     def _finish(self, one: _Asking, status: int) -> None:
-        state = one.state
-        self._figures.under_way.pop(id(state), None)
-        self._observation.finish(
-            "GET",
-            one.lookup.route.template,
-            one.lookup.entity,
-            status,
-            time.perf_counter() - one.began,
-            state,
-            lambda: self._address(one),
-        )
+        self._figures.under_way.pop(id(one), None)
+        seconds = time.perf_counter() - one.began
+        template, entity = one.lookup.template, one.lookup.entity
+        self._figures.finished("GET", template, entity, status, seconds)
+        if status >= 500 or seconds > self._observation.longest:
+            state = self._observation.identify(one.head.request_id, one.head.traceparent)
+            if state["trace_id"] == state["request_id"]:
+                state["trace_id"] = one.request_id
+            state["request_id"] = one.request_id
+            self._observation.log("GET", template, entity, status, seconds, state, self._address(one))
 
     async def _record(self, one: _Asking, status: int) -> None:
         await self._runtime.audit.write(
@@ -240,12 +256,12 @@ class Direct:
                 partner=one.grant.name,
                 token_id=one.grant.token_id,
                 method="GET",
-                route=one.lookup.route.template,
+                route=one.lookup.template,
                 entity=one.lookup.entity,
                 uuid=None,
                 records=0,
                 status=status,
-                request_id=one.state["request_id"],
+                request_id=one.request_id,
                 remote=self._address(one),
                 milliseconds=(time.perf_counter() - one.began) * 1000,
             )
@@ -265,11 +281,10 @@ class Direct:
         )
 
     def _timestamp(self, now: float) -> bytes:
-        # As `answers.now` writes it; the part up to the second is the same for all that are answered in it.
-        second, micros = divmod(int(now * 1_000_000), 1_000_000)
-        if second != self._second[0]:
-            self._second = (second, datetime.fromtimestamp(second, UTC).isoformat()[:19])
-        return b"%s.%06dZ" % (self._second[1].encode(), micros)
+        # Of all who are answered together it is the same.
+        if now != self._moment[0]:
+            self._moment = (now, written(datetime.fromtimestamp(now, UTC)).encode())
+        return self._moment[1]
 
     def _learn(self) -> None:
         """Take the routes as they are now."""

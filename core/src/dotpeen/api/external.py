@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from psycopg import AsyncConnection
@@ -16,12 +16,13 @@ from dotpeen.api.problems import EXAMPLE_UUID, Problem
 from dotpeen.api.reading import Reading
 from dotpeen.api.routing import Route
 from dotpeen.errors import RecordNotFoundError
-from dotpeen.identifiers import InvalidUuidError, canonical_uuid
+from dotpeen.identifiers import InvalidUuidError, canonical_uuid, canonical_uuids
 from dotpeen.records import PageQuery, Shape, WireRow
 
 BATCH: Final = 500
 """UUIDs in one batch, and records on one page."""
 BASE: Final = "/api/v1/external"
+_BATCH: Final = b'{"data":[%b],"notFoundUuids":[%b],"metadata":{"timestamp":"%b"}}'
 
 
 class External:
@@ -118,13 +119,21 @@ class External:
             )
         if len(asked) > BATCH:
             raise Problem("too-many-uuids", f"{len(asked)} UUIDs, and a batch has up to {BATCH}", limit=BATCH)
-        uuids = list(dict.fromkeys(_uuid(shape, one) for one in asked))
+        uuids = list(dict.fromkeys(_uuids(shape, asked)))
+        if call.query or call.access is None or call.route is None:
+            return await self._some_of(call, shape, uuids)
+        found = await self._reading.batch(shape, uuids, call.access(), route=call.route)
+        body = _BATCH % (found.records, found.missing, answers.now().encode())
+        return Answer(200, body, [JSON, answers.PRIVATE], recorded=True)
+
+    async def _some_of(self, call: Call, shape: Shape, uuids: list[str]) -> Answer:
+        """Answer a batch of which some columns are asked for."""
         rows = await self._reading.wire.batch(shape, uuids, fields=self._fields(call, shape))
-        found = {row.uuid for row in rows}
-        missing = [uuid for uuid in uuids if uuid not in found]
-        tail = json.dumps({"notFoundUuids": missing, "metadata": {"timestamp": answers.now()}})
-        body = b'{"data":' + answers.array([row.body for row in rows]) + b"," + tail[1:].encode()
         given = tuple(row.uuid for row in rows if row.uuid is not None)
+        found = set(given)
+        missing = ",".join([f'"{uuid}"' for uuid in uuids if uuid not in found])
+        records = b",".join([row.body for row in rows])
+        body = _BATCH % (records, missing.encode(), answers.now().encode())
         return Answer(200, body, [JSON, answers.PRIVATE], records=len(rows), uuids=given)
 
     async def resolve(self, call: Call) -> Answer:
@@ -203,14 +212,23 @@ def _uuid(shape: Shape | None, text: str) -> str:
     try:
         return canonical_uuid(text)
     except InvalidUuidError as error:
-        hint = (
-            f"; a {shape.entity.name} by another identifier: {BASE}/{shape.entity.path}/by/{{field}}/{{value}}"
-            if shape
-            else ""
-        )
-        raise Problem(
-            "invalid-uuid", f"{error.message}{hint}", provided=shortened(text), example=EXAMPLE_UUID
-        ) from None
+        raise _no_uuid(shape, error) from None
+
+
+def _uuids(shape: Shape, texts: Sequence[str]) -> list[str]:
+    try:
+        return canonical_uuids(texts)
+    except InvalidUuidError as error:
+        raise _no_uuid(shape, error) from None
+
+
+def _no_uuid(shape: Shape | None, error: InvalidUuidError) -> Problem:
+    hint = ""
+    if shape is not None:
+        hint = f"; a {shape.entity.name} by another identifier: {BASE}/{shape.entity.path}/by/{{field}}/{{value}}"
+    return Problem(
+        "invalid-uuid", f"{error.message}{hint}", provided=shortened(error.value), example=EXAMPLE_UUID
+    )
 
 
 def unknown(shape: Shape, uuid: str) -> Problem:

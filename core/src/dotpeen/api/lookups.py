@@ -1,4 +1,4 @@
-"""Lookups by UUID that wait together go to the database together: one `= ANY($1)` for all of them.
+"""Lookups by UUID that wait together go to the database together: one statement for all of them.
 
 A round trip costs far more than the index lookup in it. Whoever comes while a query is under way waits for the next
 one; nobody waits for company.
@@ -10,14 +10,14 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
 import psycopg
 from psycopg.pq.abc import PGresult
 
+from dotpeen.api.askers import Asker, Group, Question
 from dotpeen.database.line import Line
 from dotpeen.database.pool import Pool, Session
 
@@ -32,32 +32,6 @@ STUCK_SECONDS: Final = 0.02
 IDLE_SECONDS: Final = 2.0
 """How long a session is kept that nobody asks."""
 _log = logging.getLogger(__name__)
-
-
-class Asker(Protocol):
-    """Somebody who wants the record with a UUID."""
-
-    uuid: str
-    """In canonical form."""
-
-    def answered(self, body: bytes | None, now: float) -> None:
-        """Take the JSON of the record, None where there is none; `now` is Unix time."""
-
-    def refused(self, error: BaseException) -> None:
-        """Learn that nobody can tell."""
-
-
-Group: TypeAlias = list[Asker]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """What is asked of one entity: a statement that answers with rows of UUID and JSON, its parameters, its errors."""
-
-    statement: str
-    parameters: Callable[[Sequence[Asker]], Sequence[bytes]]
-    explain: Callable[[BaseException], BaseException]
-    """From what the database said to what the client is told."""
 
 
 class Lookups:
@@ -158,7 +132,8 @@ class Lookups:
                 self._take_back(line)
                 _answer(group, result)
 
-        line.ask(question.statement, question.parameters(group), done, timeout=self._timeout)
+        statement, parameters = question.asking(group)
+        line.ask(statement, parameters, done, timeout=self._timeout, formats=question.formats)
         if self._waiting and self._patience is None and len(self._lines) < self._most:
             # Perhaps nobody else comes and looks.
             self._patience = self._loop.call_later(STUCK_SECONDS * 1.5, self._lose_patience)
@@ -253,30 +228,6 @@ class Lookups:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class Waiting:
-    """Somebody who awaits the answer."""
-
-    def __init__(self, uuid: str) -> None:
-        self.uuid = uuid
-        self.body: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-
-    def answered(self, body: bytes | None, now: float) -> None:
-        """Give it to whoever still waits."""
-        if not self.body.done():
-            self.body.set_result(body)
-
-    def refused(self, error: BaseException) -> None:
-        """Raise it where somebody still waits."""
-        if not self.body.done():
-            self.body.set_exception(error)
-            self.body.exception()  # somebody who gave up waiting leaves nobody to look at it
-
-
-def uuid_array(askers: Sequence[Asker]) -> list[bytes]:
-    """Return the parameter of a statement that takes an array of UUIDs and nothing else."""
-    return [f"{{{','.join([asker.uuid for asker in askers])}}}".encode()]
 
 
 def _answer(group: Group, result: PGresult) -> None:

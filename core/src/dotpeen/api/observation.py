@@ -27,6 +27,8 @@ SLOW_SECONDS: Final = 1.0
 """A request that takes longer stands in the log."""
 GONE: Final = 499
 """Counted as the status of a request whose client went away; nobody is sent it."""
+_IDS: Final = 64
+"""Made at a time: alone, each would cost ten times as much."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # https://www.w3.org/TR/trace-context/#traceparent-header
@@ -44,9 +46,11 @@ class Observation:
         self._application = application
         self.figures = figures
         self._listener = listener
-        self._longest = -1.0 if access_log else SLOW_SECONDS
+        self.longest = -1.0 if access_log else SLOW_SECONDS
+        """Seconds: a request that takes more stands in the log, as one that the server failed to answer does."""
         # Ids must differ, not be unguessable; a generator of its own differs in every process that was forked.
-        self._bits = random.Random(secrets.randbits(256)).getrandbits  # noqa: S311
+        self._random = random.Random(secrets.randbits(256))  # noqa: S311
+        self._ids: list[str] = []
         self._log = structlog.get_logger("dotpeen.request")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -114,8 +118,20 @@ class Observation:
     ) -> None:
         """Count a request that was answered, and log it where one is due."""
         self.figures.finished(method, template, entity, status, seconds)
-        if status < 500 and seconds <= self._longest:
-            return
+        if status >= 500 or seconds > self.longest:
+            self.log(method, template, entity, status, seconds, state, client())
+
+    def log(
+        self,
+        method: str,
+        template: str,
+        entity: str,
+        status: int,
+        seconds: float,
+        state: dict[str, Any],
+        client: str | None,
+    ) -> None:
+        """Write a request's line."""
         # The path and the query hold identifiers and values; the audit trail has the record, under the same id.
         fields = {
             "listener": self._listener,
@@ -124,7 +140,7 @@ class Observation:
             "entity": entity or None,
             "status": status,
             "milliseconds": round(seconds * 1000, 3),
-            "client": client(),
+            "client": client,
         }
         token = logs.request.set(state)
         if status >= 500 and status != 503:
@@ -137,8 +153,7 @@ class Observation:
 
     def identify(self, given: bytes | None, parent: bytes | None) -> dict[str, Any]:
         """Give a request its ids, from its X-Request-ID and traceparent where they are good."""
-        made = f"{self._bits(192):048x}"
-        trace_id = request_id = made[:32]
+        trace_id = request_id = self.new_id()
         if parent is not None:
             match = _TRACEPARENT.fullmatch(parent)
             # Version 00 has these four fields; later ones may have more.
@@ -146,7 +161,18 @@ class Observation:
                 trace_id = match[2].decode()
         if given is not None and _REQUEST_ID.fullmatch(given):
             request_id = given.decode()
-        return {"request_id": request_id, "trace_id": trace_id, "span_id": made[32:]}
+        return {"request_id": request_id, "trace_id": trace_id, "span_id": self.new_id()[:16]}
+
+    def request_id(self, given: bytes) -> str:
+        """Return the request id that a client gave, or another one where that is no good."""
+        return given.decode() if _REQUEST_ID.fullmatch(given) else self.new_id()
+
+    def new_id(self) -> str:
+        """Return 32 random hexadecimal digits."""
+        if not self._ids:
+            digits = self._random.randbytes(16 * _IDS).hex()
+            self._ids = [digits[start : start + 32] for start in range(0, len(digits), 32)]
+        return self._ids.pop()
 
     def _begin(self, scope: Message) -> dict[str, Any]:
         given = parent = None

@@ -22,7 +22,9 @@ HEAD_BYTES: Final = 65_536
 HEAD_SECONDS: Final = 15.0
 """From the first byte of a request, or from the connection, to the end of its headers."""
 BODY_SECONDS: Final = 30.0
-"""From there to the end of its body."""
+"""From there to the end of its body, and again as long as enough of it comes."""
+BODY_RATE: Final = 65_536
+"""Bytes a second that are enough: a large file over a slow line takes its time, and a trickle is no file."""
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than proxies keep a connection: then it is never this side that closes one just as a request comes."""
 
@@ -57,6 +59,8 @@ class Protocol(HttpToolsProtocol):
         self._quiet_since = 0.0
         """When the last answer was complete, on the loop's clock."""
         self._framing = 0
+        self._came = 0
+        """Bytes of the body since its timer was set."""
         self._answering: RequestResponseCycle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._head_bytes = 0
@@ -114,10 +118,10 @@ class Protocol(HttpToolsProtocol):
     def answer(self, status: int, body: bytes, headers: Sequence[Header]) -> None:
         """Send what `direct` answers."""
         fields = [b"%s: %s\r\n" % header for header in headers]
-        self.send([STATUS_LINE[status], b"", *fields, b"\r\n", body])
+        self.send(STATUS_LINE[status], b"".join([*fields, b"\r\n", body]))
 
-    def send(self, pieces: list[bytes]) -> None:
-        """Send what `direct` answers; the second of the pieces is the place of the default headers."""
+    def send(self, status: bytes, rest: bytes) -> None:
+        """Send what `direct` answers: the status line, and what comes behind the default headers."""
         state = self.server_state
         if state.default_headers is not self._defaults[0]:
             joined = b"".join(b"%s: %s\r\n" % header for header in state.default_headers)
@@ -128,10 +132,10 @@ class Protocol(HttpToolsProtocol):
         transport = self.transport
         if transport.is_closing():
             return
-        _, pieces[1], last = self._defaults
+        _, defaults, last = self._defaults
         if self._ending and not last:
-            pieces[1] += b"connection: close\r\n"
-        transport.write(b"".join(pieces))
+            defaults += b"connection: close\r\n"
+        transport.write(status + defaults + rest)
         if last or self._ending:
             transport.close()
             return
@@ -222,7 +226,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin to answer; what the parser takes for an upgrade is the last on its connection."""
-        self._framing = 0
+        self._framing = self._came = 0
         super().on_headers_complete()
         if self.parser.should_upgrade():
             # The parser knows no body of such a request, which what follows could be.
@@ -232,6 +236,7 @@ class Protocol(HttpToolsProtocol):
         """Take a part of the body."""
         # The smallest chunk of one byte is six.
         self._framing -= 6 * len(body)
+        self._came += len(body)
         super().on_body(body)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -288,7 +293,10 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         part = self._part()
-        if part == _HEAD:
+        if part == _BODY and self._came >= BODY_RATE * BODY_SECONDS:
+            self._came = 0
+            self._timer = self.loop.call_later(BODY_SECONDS, self._too_slow)
+        elif part == _HEAD:
             self._refuse(408, "Request timeout", f"the headers took longer than {HEAD_SECONDS:.0f} s")
         elif part == _BODY and self.cycle is not None and not self.cycle.response_started:
             self._refuse(408, "Request timeout", f"the body took longer than {BODY_SECONDS:.0f} s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import Any, Literal, TypeAlias
 import psycopg
 
 from dotpeen.api import answers
-from dotpeen.api.lookups import Lookups, Question, Waiting, uuid_array
+from dotpeen.api.askers import Question, Waiting, uuid_array
+from dotpeen.api.lookups import Lookups
 from dotpeen.api.thread import DigitalThread
 from dotpeen.database.pool import Pool
 from dotpeen.errors import (
@@ -20,6 +22,7 @@ from dotpeen.errors import (
     NotMigratedError,
     RecordNotFoundError,
 )
+from dotpeen.partners.recording import FORMATS, Access, batch_parameters, recorded_batch
 from dotpeen.records import Audience, Shape, Shapes, WireRecords, WireRow, statements
 from dotpeen.records.question import refusal
 from dotpeen.records.thread import references
@@ -28,6 +31,14 @@ from dotpeen.registry import Entity
 
 Changed: TypeAlias = Callable[[Entity, str, Literal["create", "update"], Sequence[str]], None]
 """Told of a write: the entity, the record's UUID, what was done, and which fields were set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The records of several UUIDs as JSON with commas between, and likewise the UUIDs that no record has."""
+
+    records: bytes
+    missing: bytes
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,13 @@ class Reading:
             for name, shape in shapes.items()
             if shape.ready is None
         }
+
+    async def batch(self, shape: Shape, uuids: Sequence[str], access: Access, *, route: str) -> Batch:
+        """Return the records of different UUIDs, in that order; what was given is in the audit trail by then."""
+        found = await self.wire.fetch(
+            shape, _recorded_batch(shape, route), batch_parameters(uuids, access), formats=FORMATS
+        )
+        return Batch(found.get_value(0, 0) or b"", found.get_value(0, 1) or b"")
 
     def lookup(self, shape: Shape, uuid: str) -> asyncio.Future[bytes | None]:
         """The exposed columns of a record as JSON, None where no record has the UUID."""
@@ -218,6 +236,12 @@ class Reading:
                 shape, row.uuid or "", fields=shape.chosen(seen, audience="external")
             )
             return dict(json.loads(chosen.body)) if chosen is not None else {}
+
+
+@functools.lru_cache(maxsize=256)
+def _recorded_batch(shape: Shape, route: str) -> str:
+    lookup = statements.by_asked(shape, "external", None).as_string()
+    return recorded_batch(lookup, route=route, entity=shape.entity.name)
 
 
 def told(

@@ -79,11 +79,13 @@ _FREE: Final = Decision(allowed=True, limit=None, remaining=0, reset_seconds=0, 
 class _Window:
     """What one partner used in its current window: known of all nodes, on its way there, and not yet sent."""
 
-    __slots__ = ("number", "pending", "seconds", "sent", "shared")
+    __slots__ = ("begins", "ends", "number", "pending", "seconds", "sent", "shared")
 
     def __init__(self, number: int, seconds: int) -> None:
         self.number = number
         self.seconds = seconds
+        self.begins = number * seconds
+        self.ends = self.begins + seconds
         self.shared = 0
         self.sent = 0
         self.pending = 0
@@ -102,23 +104,20 @@ class RateLimiter:
     def check(self, grant: Grant, now: float | None = None) -> Decision:
         """Count a request and say whether it may go on; `now` is Unix time. A refused one is not counted."""
         limit = grant.limit
-        requests, seconds = limit
-        if requests == 0:
+        if limit.requests == 0:
             return _FREE
         if now is None:
             now = time.time()
-        number = int(now // seconds)
         window = self._windows.get(grant.partner_id)
-        if window is None or window.number != number or window.seconds != seconds:
-            window = self._windows[grant.partner_id] = _Window(number, seconds)
-        remaining = requests - window.shared - window.sent - window.pending
-        reset = math.ceil((number + 1) * seconds - now)
+        if window is None or not window.begins <= now < window.ends or window.seconds != limit.seconds:
+            window = self._windows[grant.partner_id] = _Window(int(now // limit.seconds), limit.seconds)
+        remaining = limit.requests - window.shared - window.sent - window.pending
+        reset = math.ceil(window.ends - now)
         if remaining <= 0:
             return Decision(allowed=False, limit=limit, remaining=0, reset_seconds=reset, retry_after=reset)
         window.pending += 1
-        return Decision(
-            allowed=True, limit=limit, remaining=remaining - 1, reset_seconds=reset, retry_after=None
-        )
+        # Half of what the class itself would take.
+        return tuple.__new__(Decision, (True, limit, remaining - 1, reset, None))
 
     async def share(self) -> bool:
         """Tell the other nodes what was used here and learn what was used there.
@@ -130,7 +129,7 @@ class RateLimiter:
         async with self._sharing:
             now = time.time()
             for partner, window in list(self._windows.items()):
-                if (window.number + 1) * window.seconds < now:
+                if window.ends < now:
                     del self._windows[partner]
             # Where nothing was let through since the last time, what the others used makes no difference yet.
             sending = [(partner, window) for partner, window in self._windows.items() if window.pending]

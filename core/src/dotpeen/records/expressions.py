@@ -110,6 +110,13 @@ def uuid_in(place: UuidPlace, row: str = ROW) -> sql.Composed:
     return sql.SQL("{} = ANY({})").format(Name(row, place.name), array)
 
 
+def uuid_equals(place: UuidPlace, value: sql.Composable, row: str = ROW) -> sql.Composed:
+    """The UUID is a value of type uuid, such as a column of another row."""
+    if place.sidecar is not None:
+        return sql.SQL("i.uuid = {} AND i.entity = {}").format(value, Text(place.entity))
+    return sql.SQL("{} = {}{}").format(Name(row, place.name), value, sql.SQL("::text" if place.text else ""))
+
+
 def of_row(place: UuidPlace, row: str = ROW) -> sql.Composed:
     """The sidecar's row `i` that belongs to a row of the table, by the sidecar's primary key."""
     return sql.SQL("i.entity = {} AND i.key = {}").format(Text(place.entity), row_key(place.key, row))

@@ -23,6 +23,7 @@ from dotpeen.records.expressions import (
     select,
     settled,
     table,
+    uuid_equals,
     uuid_in,
     uuid_is,
     uuid_text,
@@ -33,6 +34,7 @@ from dotpeen.records.wire import Name, Text, row_key, text
 
 __all__ = [
     "RELATED",
+    "by_asked",
     "by_identifier",
     "by_key",
     "by_uuids",
@@ -58,6 +60,21 @@ def by_uuids(shape: Shape, audience: Audience, fields: tuple[str, ...] | None) -
     return settled(
         sql.SQL("SELECT {}, {} FROM {} WHERE {}").format(
             uuid, body(shape, audience, fields, uuid=uuid), found_by_uuid(shape.place), uuid_in(shape.place)
+        )
+    )
+
+
+@lru_cache(maxsize=1024)
+def by_asked(shape: Shape, audience: Audience, fields: tuple[str, ...] | None) -> sql.Composed:
+    """The JSON of the one record whose UUID is `asked.uuid`, a column of the statement that this stands in.
+
+    The limit keeps it one search of the index for each, whatever the planner thinks of the table.
+    """
+    return settled(
+        sql.SQL("SELECT {} FROM {} WHERE {} LIMIT 1").format(
+            body(shape, audience, fields, uuid=uuid_text(shape, by_uuid=True)),
+            found_by_uuid(shape.place),
+            uuid_equals(shape.place, sql.SQL("asked.uuid")),
         )
     )
 

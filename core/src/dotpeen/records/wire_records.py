@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
+from psycopg.pq.abc import PGresult
 
 from dotpeen.database.pool import Pool, Session
 from dotpeen.errors import NotMigratedError
@@ -140,15 +141,29 @@ class WireRecords:
         question = change.update(shape, identifier, values, audience=audience, condition=condition)
         return await self._change(shape, question, audience=audience, within=within)
 
+    async def fetch(
+        self, shape: Shape, statement: str, parameters: Sequence[bytes], *, formats: Sequence[int]
+    ) -> PGresult:
+        """Run a statement about records that somebody else composed and asks again and again (`Session.fetch`)."""
+        shape.require_ready()
+        try:
+            async with self._session(shape) as connection:
+                return await connection.fetch(statement, parameters, formats=formats)
+        except psycopg.Error as error:
+            raise self._known(error, shape) from None
+
     async def _ask(self, shape: Shape | None, question: Question[T]) -> T:
         try:
             async with self._session(shape) as connection:
                 return await answered(connection, question)
         except psycopg.Error as error:
-            known = refusal(error, shape)
-            if isinstance(known, NotMigratedError):
-                self._stale()
-            raise known or error from None
+            raise self._known(error, shape) from None
+
+    def _known(self, error: psycopg.Error, shape: Shape | None) -> Exception:
+        known = refusal(error, shape)
+        if isinstance(known, NotMigratedError):
+            self._stale()
+        return known or error
 
     async def _change(
         self, shape: Shape, question: Question[T], *, audience: Audience, within: Within | None = None
