@@ -102,8 +102,20 @@ def test_the_uuid_becomes_a_user_defined_attribute_of_the_product_definition() -
     ]
 
 
-def test_it_stands_behind_the_definition_whose_comment_stays_with_it() -> None:
-    assert b"#3); /* the plate */\n#100=PROPERTY_DEFINITION" in stamped(part21(PLATE))
+def test_it_stands_at_the_end_of_the_data() -> None:
+    after = stamped(part21(PLATE))
+    assert after.startswith(part21(PLATE).partition(b"ENDSEC;\nEND-ISO")[0])
+    assert after.endswith(
+        b"#105=PROPERTY_DEFINITION_REPRESENTATION(#100,#104);\nENDSEC;\nEND-ISO-10303-21;\n"
+    )
+
+
+def test_it_stands_in_the_section_of_the_definition_whose_comment_stays_with_it() -> None:
+    sections = b"DATA('A',('AP242'));\n%sENDSEC;\nDATA('B',('AP242'));\n"
+    content = part21(BOLT).replace(b"DATA;\n", sections % PLATE.encode())
+    after = stamped(content)
+    assert b"#3); /* the plate */\n#100=PROPERTY_DEFINITION" in after
+    assert b"#105=PROPERTY_DEFINITION_REPRESENTATION(#100,#104);\n#13=" in after
 
 
 def test_a_file_without_any_context_gets_one() -> None:

@@ -1,4 +1,4 @@
-"""The demonstration's last act: a part's plan and results as documents, in whatever formats plugins contribute."""
+"""The demonstration's last act: a part, its plan and its results, in whatever formats plugins contribute."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from dotpeen.demo.run import demo_registry
-from dotpeen.exchange import exporters_of, open_export, reading_session
+from dotpeen.exchange import exporters_of, models_of, open_export, reading_session
 from dotpeen.exchange.files import write_whole
 from dotpeen.plugins import Plugins
 
-FORMATS: Final = ("qif-plan", "qif-results")
+FORMATS: Final = ("qif-plan", "qif-results", "step")
 
 # The part with the most results of few, so that the documents can be read by people too.
 _SHOWN: Final = """
@@ -37,7 +37,16 @@ def export_documents(url: str, plugins: Plugins, folder: Path) -> list[Path]:
             if name not in found:
                 continue
             plugin, exporter = found[name]
-            export = open_export(plugin, exporter, connection, registry, part, row[0], audience="internal")
+            export = open_export(
+                plugin,
+                exporter,
+                connection,
+                registry,
+                part,
+                row[0],
+                audience="internal",
+                models=models_of(plugins, url),
+            )
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / export.file_name, export.chunks)
             written.append(folder / export.file_name)

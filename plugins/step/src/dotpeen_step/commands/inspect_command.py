@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,5 +53,11 @@ def inspect_file(
 def _print_json(inspection: Inspection) -> None:
     from dotpeen_step.inspection.document import json_text
 
-    for text in json_text(inspection):
-        sys.stdout.write(text)
+    try:
+        for text in json_text(inspection):
+            sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has enough; the interpreter must not try again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None

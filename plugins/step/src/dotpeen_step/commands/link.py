@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
-from dotpeen.errors import ConfigurationError, DotpeenError
+from dotpeen.errors import ConfigurationError
 from dotpeen.identifiers import read_uuid
+from dotpeen_step.commands.records import records_of
 from dotpeen_step.plugin import settings
 
 if TYPE_CHECKING:
     from dotpeen import Records
+    from dotpeen_step.linking.link import Choice, Linked
 
 _SHOWN: Final = 100
 """Links that people are shown; `--json` has all."""
@@ -89,7 +91,7 @@ def link(
             raise ConfigurationError("--scan finds parts and files by itself: name the folder alone")
         from dotpeen_step.commands.scan import scan_folder
 
-        with _records(shared) as records:
+        with records_of(shared) as records:
             scan_folder(shared, records, scan, apply=apply, by=who(), as_json=as_json)
         return
     if apply:
@@ -102,28 +104,39 @@ def link(
         raise ConfigurationError("--product names one of a file's: name the file, too")
     revision = None if uuid is None else str(read_uuid(uuid))
     from dotpeen_step.commands.link_output import linked_json, print_linked
-    from dotpeen_step.linking.link import Choice, link_file, link_uuid
-    from dotpeen_step.linking.parts import find_part, number_column
+    from dotpeen_step.linking.link import Choice, link_uuid
+    from dotpeen_step.linking.parts import number_column
 
     column = number_column(shared.registry, settings(shared.registry))
-    with _records(shared) as records:
+    with records_of(shared) as records:
         if file is None:
             assert revision is not None  # noqa: S101 - checked above
             made = link_uuid(records, part, revision, column=column, by=who())
         else:
-            from dotpeen_step.commands.progress import reading
-            from dotpeen_step.inspection import inspect
-
-            find_part(records, part, column)  # before a large file is read
-            with reading(shared, file) as progress:
-                inspection = inspect(file, progress=progress)
-            made = link_file(
-                records, inspection, part, column=column, by=who(), choice=Choice(product, revision)
-            )
+            made = _link_file(shared, records, part, file, Choice(product, revision), column)
     if as_json:
         shared.print_json(linked_json(made))
     else:
         print_linked(shared, made)
+
+
+def _link_file(
+    shared: Context, records: Records, part: str, file: Path, choice: Choice, column: str | None
+) -> Linked:
+    from dotpeen_step.commands.progress import reading
+    from dotpeen_step.inspection import inspect
+    from dotpeen_step.linking.link import link_file, linked_before
+    from dotpeen_step.linking.parts import find_part
+
+    find_part(records, part, column)  # before a large file is read
+    with suppress(OSError), file.open("rb") as opened:  # reading it says what is wrong
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        before = linked_before(records, part, digest, column=column, choice=choice)
+        if before is not None:
+            return before
+    with reading(shared, file) as progress:
+        inspection = inspect(file, progress=progress)
+    return link_file(records, inspection, part, column=column, by=who(), choice=choice)
 
 
 def unlink(
@@ -151,7 +164,7 @@ def unlink(
         raise ConfigurationError(f"--sha256 {sha256!r}: not hexadecimal digits")
     shared.confirm(f"Unlink {part}?", yes=yes)
     column = number_column(shared.registry, settings(shared.registry))
-    with _records(shared) as records:
+    with records_of(shared) as records:
         done = take_away(records, part, column=column, by=who(), uuid=revision, sha256=digest, every=every)
     if as_json:
         shared.print_json(unlinked_json(done))
@@ -173,22 +186,23 @@ def links(
     from dotpeen_step.commands.link_output import links_json, print_links
     from dotpeen_step.linking import links as store
     from dotpeen_step.linking.installation import SCHEMA
-    from dotpeen_step.linking.parts import find_part, number_column
+    from dotpeen_step.linking.parts import find_part, number_column, parts_by_uuid
 
     shared = current(context)
     column = number_column(shared.registry, settings(shared.registry))
     limit = None if as_json else _SHOWN + 1
-    with _records(shared) as records:
+    with records_of(shared) as records:
         wanted = None if part is None else find_part(records, part, column).uuid
         with records.transaction() as within:
             connection = within.connection
             there = SCHEMA.installed(connection)
             found = store.links_of(connection, wanted, limit=limit, unlinked=history) if there else ()
             now = store.current_ids(connection, {one.part for one in found}) if there else frozenset()
+            parts = {} if as_json else parts_by_uuid(within, [one.part for one in found], column)
     if as_json:
         shared.print_json(links_json(found, now))
     else:
-        print_links(shared, found[:_SHOWN], now, more=len(found) > _SHOWN)
+        print_links(shared, found[:_SHOWN], now, parts, more=len(found) > _SHOWN)
 
 
 def who() -> str:
@@ -197,14 +211,3 @@ def who() -> str:
         return f"user {getpass.getuser()}"
     except (KeyError, OSError):  # a container's user need not have a name
         return "user unknown"
-
-
-@contextmanager
-def _records(shared: Context) -> Iterator[Records]:
-    from dotpeen import Records
-
-    if shared.plugins.failed:
-        # Without the plugins that failed, records would lack what these declare.
-        raise DotpeenError("; ".join(map(str, shared.plugins.failed.values())))
-    with Records(shared.registry, shared.url, plugins=shared.plugins) as records:
-        yield records

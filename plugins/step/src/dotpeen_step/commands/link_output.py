@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-
-from rich.markup import escape
-from rich.table import Table
 
 from dotpeen.cli.context import Context
 from dotpeen_step.linking.candidates import Candidate
@@ -54,31 +51,42 @@ def print_unlinked(shared: Context, done: Unlinked) -> None:
         _say(shared, f"  the current revision is {done.current.revision_uuid}")
 
 
-def print_links(shared: Context, found: Sequence[Link], now: Collection[int], *, more: bool) -> None:
-    """Print a table of links."""
+def print_links(
+    shared: Context,
+    found: Sequence[Link],
+    now: Collection[int],
+    parts: Mapping[str, Part],
+    *,
+    more: bool,
+) -> None:
+    """Print links, two lines each, under the part that they are of; `parts` are those that are there, by UUID."""
     if not found:
         _say(shared, "Nothing is linked.")
         return
-    table = Table()
-    for heading in ("Part", "STEP UUID", "File", "Product", "Edition", "System", "Linked", "By"):
-        table.add_column(heading, overflow="fold")
+    last = None
     for one in found:
-        file, product = one.file, one.product
-        state = " (current)" if one.id in now else " (unlinked)" if one.unlinked_at is not None else ""
-        edition = "" if file is None or file.edition is None else f" e{file.edition}"
-        table.add_row(
-            one.part,
-            f"{one.revision_uuid or 'none'}{state}",
-            escape(file.name) if file is not None else "",
-            escape(f"{product.id} {product.revision}".strip()) if product is not None else "",
-            f"{file.protocol or ''}{edition}" if file is not None else "",
-            escape(file.originating_system) if file is not None else "",
-            f"{one.linked_at:%Y-%m-%d %H:%M}",
-            escape(one.linked_by),
-        )
-    shared.out.print(table)
+        if one.part != last:
+            _say(shared, str(parts.get(one.part, f"a part that is gone, {one.part}")))
+            last = one.part
+        state = " (current)" if one.id in now else ""
+        name = f"  {one.file.name}" if one.file is not None else ""
+        _say(shared, f"  {one.revision_uuid or 'no UUID'}{state}{name}")
+        _say(shared, f"    {_facts(one)}")
+        if one.unlinked_at is not None:
+            _say(shared, f"    unlinked {one.unlinked_at:%Y-%m-%d %H:%M} by {one.unlinked_by}")
     if more:
         _say(shared, "… and more; --json lists all")
+
+
+def _facts(one: Link) -> str:
+    facts = []
+    if one.product is not None:
+        facts.append(f"{one.product.id} {one.product.revision}".strip())
+    if one.file is not None:
+        edition = "" if one.file.edition is None else f" edition {one.file.edition}"
+        facts += [f"{one.file.protocol or 'STEP'}{edition}", one.file.originating_system]
+    facts.append(f"linked {one.linked_at:%Y-%m-%d %H:%M} by {one.linked_by}")
+    return ", ".join(fact for fact in facts if fact)
 
 
 def linked_json(made: Linked) -> dict[str, Any]:

@@ -41,4 +41,5 @@ def pmi(
         return
     if inspection.pmi:
         print_pmi(inspection.pmi, products, shared.out, everything=everything)
-    shared.out.print(f"{inspection.file}: {counted(inspection.pmi)}", markup=False, highlight=False)
+    said = f"{inspection.file}: {counted(inspection.pmi)}"
+    shared.out.print(said, markup=False, highlight=False, soft_wrap=True)

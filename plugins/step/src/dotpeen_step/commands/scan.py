@@ -86,16 +86,15 @@ def _progress(shared: Context, total: int) -> Iterator[Callable[[Path], None]]:
 
 def _print(shared: Context, proposals: Sequence[Proposal], skipped: Sequence[tuple[Path, str]]) -> None:
     if proposals:
-        table = Table()
-        for heading in ("", "File", "Product", "Revision", ENTITY, "STEP UUID or why not"):
-            table.add_column(heading, overflow="fold")
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "Product", "File", ENTITY, "STEP UUID, or why not"):
+            table.add_column(heading, overflow="fold", no_wrap=not heading)
         ordered = sorted(proposals, key=lambda one: _ORDER.index(one.status))
         for one in ordered[:_SHOWN]:
             table.add_row(
                 one.status,
+                escape(f"{one.product_id} {one.revision}".strip()),
                 escape(one.file.name),
-                escape(one.product_id),
-                escape(one.revision),
                 escape((one.part.number or one.part.uuid) if one.part is not None else ""),
                 escape(one.reason or one.uuid or "no UUID"),
             )

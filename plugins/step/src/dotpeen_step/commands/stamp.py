@@ -123,17 +123,10 @@ def _carrier(*, anchor: bool, uuid_attribute: bool) -> Carrier:
 
 
 def _wanted(records: Records, text: str, column: str | None) -> Wanted:
-    """Read PART, PART=ID or PART=#12. What is a part as a whole is none with a choice."""
+    """Read PART, PART=ID or PART=#12."""
     from dotpeen_step.stamping import Wanted
 
-    part, equals, choice = text.partition("=")
-    try:
-        found = _find(records, text)
-        part, equals = text, ""
-    except RecordNotFoundError:
-        if not equals:
-            raise
-        found = _find(records, part)
+    part, choice, found = _split(records, text)
     if found.uuid is None:
         raise NotMigratedError(ENTITY, f"run `dotpeen migrate up --entity {ENTITY}` first")
     if column is not None and column not in found.values:
@@ -146,8 +139,19 @@ def _wanted(records: Records, text: str, column: str | None) -> Wanted:
         part=part,
         uuid=str(found.uuid),
         number=None if number is None else str(number),
-        choice=choice if equals else None,
+        choice=choice,
     )
+
+
+def _split(records: Records, text: str) -> tuple[str, str | None, Record]:
+    """Return the part, what was said of its product, and the record; both may have equals signs in them."""
+    places = [place for place, character in enumerate(text) if character == "="]
+    for end in (len(text), *reversed(places)):
+        try:
+            return text[:end], text[end + 1 :] if end < len(text) else None, _find(records, text[:end])
+        except RecordNotFoundError:
+            continue
+    raise RecordNotFoundError(ENTITY, text.partition("=")[0])
 
 
 def _find(records: Records, identifier: str) -> Record:

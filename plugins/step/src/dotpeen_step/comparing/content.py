@@ -19,12 +19,20 @@ _TOKEN: Final = re.compile(
 )
 """The tokens of ISO 10303-21, 5.3, of text that was checked before. Blanks and commas say nothing between them."""
 
-_NUMBER_STARTS: Final = frozenset(b"+-0123456789")
-_REFERENCE: Final = ord("#")
-_STRING: Final = ord("'")
-_POINT: Final = ord(".")
-_RESOURCE: Final = ord("<")
-_BINARY: Final = ord('"')
+_REFERENCE, _NUMBER, _POINT, _STRING, _BINARY = range(1, 6)
+_KINDS: Final = bytearray(256)
+"""By the first byte of a token: what it can be; 0 for what is left as it is."""
+for _kind, _starts in (
+    (_REFERENCE, b"#"),
+    (_NUMBER, b"+-0123456789"),
+    (_POINT, b"."),
+    (_STRING, b"'"),
+    (_BINARY, b'"'),
+):
+    for _start in _starts:
+        _KINDS[_start] = _kind
+_AS_THEY_ARE: Final = frozenset(b"'<")
+"""First bytes of tokens in which small letters count."""
 _EXACT: Final = 2**53
 """Below this every whole number is a double of its own."""
 _LONGEST_INTEGER: Final = 4000
@@ -40,24 +48,32 @@ def content(raw: bytes) -> tuple[bytes, list[int]]:
     tokens = _TOKEN.findall(raw)
     if b"/*" in raw:
         tokens = [token for token in tokens if not token.startswith(b"/*")]
-    if b"REPRESENTATION_CONTEXT" in raw.upper():
+    if not raw.isupper():
+        tokens = [token if token[0] in _AS_THEY_ARE else token.upper() for token in tokens]
+    if b"REPRESENTATION_CONTEXT" in tokens:
         tokens = _without_labels(tokens)
     said: list[bytes] = []
     references: list[int] = []
     for token in tokens[1:]:
-        first = token[0]
-        if first == _REFERENCE and token[1:].isdigit():
+        kind = _KINDS[token[0]]
+        if not kind:
+            said.append(token)
+        elif kind == _REFERENCE and token[1:].isdigit():
             references.append(int(token[1:]))
             said.append(b"#")
-        elif first in _NUMBER_STARTS or (first == _POINT and token[1] in _NUMBER_STARTS):
-            said.append(number(token))
-        elif first == _STRING:
+        elif kind == _NUMBER or (kind == _POINT and _KINDS[token[1]] == _NUMBER):
+            said.append(_numbers.get(token) or number(token))
+        elif kind == _STRING:
             said.append(_string(token))
-        elif first == _BINARY:
-            said.append(b"".join(token.split()).upper())
+        elif kind == _BINARY:
+            said.append(b"".join(token.split()))
         else:
-            said.append(token if first == _RESOURCE else token.upper())
+            said.append(token)
     return b"\0".join(said), references
+
+
+_numbers: Final = {b"%d." % one: b"%d" % one for one in range(-100, 101)}
+"""Numbers that every file is full of."""
 
 
 def number(token: bytes) -> bytes:

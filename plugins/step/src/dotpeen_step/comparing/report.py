@@ -30,13 +30,16 @@ _SHOWN: Final = (Outcome.MOVED, Outcome.CHANGED, Outcome.REMOVED, Outcome.ADDED)
 
 
 def print_comparison(shared: Context, comparison: Comparison) -> None:
-    """Print what became of the UUIDs: a table of products, then every UUID that was not simply kept."""
+    """Print what became of the UUIDs: of all of each product, then every one that was not simply kept."""
     shared.out.print(_files(comparison), highlight=False)
-    shared.out.print(_products(comparison))
+    for one in comparison.products[:_MOST_SHOWN]:
+        for line in _product_lines(one):
+            _say(shared, line)
+    if len(comparison.products) > _MOST_SHOWN:
+        _say(shared, f"and {len(comparison.products) - _MOST_SHOWN:,} more products; --json lists all")
     for outcome in _SHOWN:
         _print_changes(shared, outcome, [one for one in comparison.changes if one.outcome is outcome])
-    for line in _verdicts(comparison):
-        _say(shared, line)
+    _say(shared, f"\nIn all {_counts(comparison.counts)}")
 
 
 def print_carries(shared: Context, carries: Sequence[Carry], new: Path) -> None:
@@ -102,22 +105,36 @@ def _files(comparison: Comparison) -> Table:
     return grid
 
 
-def _products(comparison: Comparison) -> Table:
-    table = Table()
-    for heading in ("Old", "New", *(one.value.capitalize() for one in Outcome), "Old's UUIDs in new"):
-        table.add_column(heading, overflow="fold")
-    for one in comparison.products:
-        overlap = "" if one.overlap is None else f"{one.persisting:,} ({one.overlap:.0%})"
-        old, new = (_product(one.old), _product(one.new)) if one.old or one.new else ("of no product", "")
-        table.add_row(old, new, *(f"{one.counts[outcome]:,}" for outcome in Outcome), overlap)
-    return table
+def _product_lines(one: ProductChange) -> Iterator[str]:
+    if one.old is None and one.new is None:
+        yield f"\nOf no product: {_counts(one.counts)}"
+    elif one.old is None or one.new is None:
+        only = _product(one.old or one.new)
+        yield f"\n{only}, only in the {'old' if one.new is None else 'new'} file: {_counts(one.counts)}"
+    else:
+        old, new = _product(one.old), _product(one.new)
+        yield f"\n{old}: {_counts(one.counts)}" if old == new else f"\n{old} → {new}: {_counts(one.counts)}"
+        if one.old.uuids or one.new.uuids:
+            yield f"  revision {_uuids(one.old)} → {_uuids(one.new)}"
+        if one.overlap is not None:
+            before = one.persisting + one.counts[Outcome.REMOVED]
+            share = f"{one.persisting:,} of {_counted(before, 'UUID')} persist ({one.overlap:.0%})"
+            yield f"  {share}, which speaks {'for' if is_revision(one) else 'against'} a revision of the same"
+
+
+def _counts(counts: Counter[Outcome]) -> str:
+    return ", ".join(f"{counts[one]:,} {one.value}" for one in Outcome if counts[one]) or "no UUIDs"
 
 
 def _product(product: Product | None) -> str:
     if product is None:
         return ""
     revision = f" revision {product.revision}" if product.revision.strip() else ""
-    return escape(f"{product.id or product.name}{revision}") + "".join(f"\n{uuid}" for uuid in product.uuids)
+    return f"{product.id or product.name}{revision}"
+
+
+def _uuids(product: Product) -> str:
+    return ", ".join(product.uuids) or "without a UUID"
 
 
 def _print_changes(shared: Context, outcome: Outcome, changes: list[Change]) -> None:
@@ -156,26 +173,14 @@ def difference_text(difference: Difference) -> str:
         place += (
             f" {difference.attribute}" if not difference.attribute.isdigit() else f"[{difference.attribute}]"
         )
-    place = place.strip() or "it"
+    where = f"{place.strip()}: " if place.strip() else ""
     if difference.old is not None and difference.old == difference.new:
-        return f"{place}: {difference.old} changed"
+        return f"{where}{difference.old} changed"
     if difference.old is None:
-        return f"{place}: with {difference.new} now"
+        return f"{where}with {difference.new} now"
     if difference.new is None:
-        return f"{place}: without {difference.old} now"
-    return f"{place}: {difference.old} → {difference.new}"
-
-
-def _verdicts(comparison: Comparison) -> Iterator[str]:
-    counts = comparison.counts
-    yield "\n" + ", ".join(f"{counts[one]:,} {one.value}" for one in Outcome)
-    for one in comparison.products:
-        if one.old is None or one.new is None or one.overlap is None:
-            continue
-        before = one.persisting + one.counts[Outcome.REMOVED]
-        share = f"{one.persisting:,} of {_counted(before, 'UUID')} persist ({one.overlap:.0%})"
-        said = "speaks for" if is_revision(one) else "does not speak for"
-        yield f"{share}: that {said} {one.new.id!r} being a revision of {one.old.id!r}"
+        return f"{where}without {difference.old} now"
+    return f"{where}{difference.old} → {difference.new}"
 
 
 def _counted(number: int, what: str) -> str:

@@ -119,7 +119,7 @@ class Revision:
 
     def said(self, ref: int) -> Iterable[tuple[int, int]]:
         """Return the names of the instances that say something of one, each with the digest of what it says."""
-        return ((said.number, self._known.said_digest(said)) for said in self._known.said(ref))
+        return self._known.said(ref)
 
     def places(self, ref: int) -> frozenset[str]:
         """Return the UUIDs of the geometry that an aspect of the shape is."""

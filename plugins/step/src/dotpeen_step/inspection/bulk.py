@@ -34,8 +34,8 @@ def references_of(
     # What begins with a parenthesis is a complex instance: of interest where it has such a part.
     pattern = re.compile(rb"=%s(?:(?:%s)%s\(|(\())%s" % (_BLANKS, any_of, _BLANKS, _BODY))
     part = re.compile(rb"(?<![A-Z0-9_])(?:%s)%s\(" % (any_of, _BLANKS))
-    for _, _, text in segments(file._source, file.header.end, file.size):
-        for found in pattern.finditer(text):
+    for _, _, text, end in segments(file._source, file.header.end, file.size):
+        for found in pattern.finditer(text, 0, end):
             place = found.start()
             begin = text.rfind(b"#", max(0, place - _LONGEST_NAME), place) + 1
             name = text[begin:place]

@@ -25,18 +25,20 @@ class Column:
             self._widen(number)
             self._numbers.append(number)
 
-    def pad(self, length: int) -> None:
-        """Put zeros at the end, up to a length."""
-        missing = length - len(self._numbers)
+    def put(self, index: int, number: int) -> None:
+        """Set a number, at whatever place; zeros stand between it and the end so far."""
+        missing = index + 1 - len(self._numbers)
         if missing > 0:
             self._numbers.frombytes(bytes(missing * self._numbers.itemsize))
-
-    def __setitem__(self, index: int, number: int) -> None:
         try:
             self._numbers[index] = number
         except OverflowError:
             self._widen(number)
             self._numbers[index] = number
+
+    def get(self, index: int) -> int:
+        """Return the number at a place, 0 behind the end."""
+        return self._numbers[index] if index < len(self._numbers) else 0
 
     def __getitem__(self, index: int) -> int:
         return self._numbers[index]

@@ -118,14 +118,20 @@ class _Found:
         properties.resolve(self.file)
         Targets(self.file, self.products, representations).identify(self.uuids)
         own(self.file, self.uuids, self.products, representations)
-        self.pmi = tuple(pmi.read(self.file, self.uuids, self.products))
-        self._name_pmi()
+        self._read_pmi(pmi)
         self._check(anchors)
 
-    def _name_pmi(self) -> None:
-        """Give dimensions the name of their feature: their own is that of their kind."""
+    def _read_pmi(self, collector: PmiCollector) -> None:
+        """Read the PMI, and give dimensions the name of their feature: their own is that of their kind."""
+        possible = [
+            number
+            for number in range(len(self.uuids))
+            if self.uuids.kind_of(number) not in ("product", "topology")
+        ]
+        identified = (self.uuids[number] for number in possible)
+        self.pmi = tuple(collector.read(self.file, identified, self.products))
         names = {one.ref: one.name for one in self.pmi if one.name}
-        for number in range(len(self.uuids)):
+        for number in possible:
             if name := names.get(self.uuids.target_of(number)):
                 self.uuids.rename(number, name)
 

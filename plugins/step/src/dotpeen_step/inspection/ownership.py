@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from dotpeen_step.inspection.bulk import references_of
+from dotpeen_step.inspection.columns import Column
 from dotpeen_step.inspection.kinds import EDGES, FACES, LOOPS, SHELLS, SOLIDS, VERTICES
 
 if TYPE_CHECKING:
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 
 _SETS: Final = frozenset({"GEOMETRIC_SET", "GEOMETRIC_CURVE_SET", "TESSELLATED_SOLID", "TESSELLATED_SHELL"})
 _BOUNDS: Final = frozenset({"FACE_BOUND", "FACE_OUTER_BOUND"})
-_ORIENTED_SHELLS: Final = frozenset({"ORIENTED_CLOSED_SHELL", "ORIENTED_OPEN_SHELL"})
+_ORIENTED: Final = frozenset({"ORIENTED_EDGE", "SEAM_EDGE", "SUBEDGE"})
+_ABOVE_FACES: Final = SOLIDS | SHELLS | _SETS
+_NESTED: Final = 3
+"""How deep these are in each other: a solid, an oriented shell, a shell."""
 _LEVELS: Final = (
-    (SOLIDS | _SETS, SOLIDS | SHELLS | _SETS),
-    (_ORIENTED_SHELLS, SHELLS),
-    (SHELLS - _ORIENTED_SHELLS, FACES),
     (FACES, _BOUNDS),
     (_BOUNDS, LOOPS),
-    (LOOPS - _BOUNDS, frozenset({"ORIENTED_EDGE", "SEAM_EDGE", "SUBEDGE"})),
-    (frozenset({"ORIENTED_EDGE", "SEAM_EDGE", "SUBEDGE"}), EDGES),
+    (LOOPS - _BOUNDS, _ORIENTED),
+    (_ORIENTED, EDGES),
     (frozenset({"EDGE_CURVE"}), VERTICES),
 )
-"""Entities from the top to the bottom, and those that they lead to: solids to shells, edges to vertices."""
+"""Entities from faces to the bottom, and those that they lead to: faces to bounds, edges to vertices."""
 _SEVERAL: Final = 0xFFFF
 _HIGHEST: Final = 1 << 26
 """The largest instance name looked at: real files number from 1."""
@@ -87,6 +88,7 @@ def own(file: Part21File, uuids: Uuids, products: Products, representations: Rep
         return
     ownership = Ownership(sorted(shaped))
     _from_representations(file, ownership, representations.shown(products.owners, products.placements))
+    _from_solids(file, ownership)
     for level in _needed({uuids.keyword_of(number) for number in asked}):
         for number, refs in references_of(file, level, ownership.number):
             ownership.note(refs, number)
@@ -95,13 +97,29 @@ def own(file: Part21File, uuids: Uuids, products: Products, representations: Rep
 
 
 def _needed(keywords: set[str]) -> Iterator[frozenset[str]]:
-    """Yield the levels that lead to all instances of some entities, from the top; everything for unknown ones."""
-    missing = set(keywords)
+    """Yield the levels below faces that lead to all instances of some entities; everything for unknown ones."""
+    missing = keywords - _ABOVE_FACES - FACES
     for level, reached in _LEVELS:
         if not missing:
             return
         yield level
         missing -= reached
+
+
+def _from_solids(file: Part21File, ownership: Ownership) -> None:
+    """Note what solids, sets and shells are made of, down to faces. They are few enough to be kept meanwhile."""
+    names, ends, members = Column(), Column(), Column()
+    for name, refs in references_of(file, _ABOVE_FACES, lambda ref: ref):
+        for ref in refs:
+            members.append(ref)
+        names.append(name)
+        ends.append(len(members))
+    for _ in range(_NESTED):
+        start = 0
+        for name, end in zip(names, ends, strict=True):
+            if number := ownership.number(name):
+                ownership.note((members[place] for place in range(start, end)), number)
+            start = end
 
 
 def _from_representations(file: Part21File, ownership: Ownership, shown: dict[int, set[int]]) -> None:

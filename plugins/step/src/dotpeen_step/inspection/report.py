@@ -82,7 +82,7 @@ def _print_products(inspection: Inspection, out: Console, most: int | None) -> N
 
 def _product_line(row: Row, uuids: dict[int, list[str]]) -> Text:
     product = row.product
-    line = shown(product.id or product.name or f"#{product.product_ref}", style="bold")
+    line = Text().append_text(shown(product.id or product.name or f"#{product.product_ref}", style="bold"))
     if product.name and product.name not in (product.id, ""):
         line.append("  ").append_text(shown(product.name))
     if product.revision.strip():

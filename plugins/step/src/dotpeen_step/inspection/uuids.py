@@ -93,35 +93,25 @@ class Uuids(Sequence[UuidOccurrence]):
         self._offset.append(offset)
         self._target.append(target_ref or 0)
         if label:
-            self._label.pad(number)
-            self._label.append(self._labels.number(label))
+            self._label.put(number, self._labels.number(label))
         return number
 
     def identify(
         self, number: int, *, keyword: str, name: str, kind: Kind, product_ref: int | None = None
     ) -> None:
         """Tell what an occurrence identifies."""
-        self._complete()
-        self._keyword[number] = self._keywords.number(keyword)
-        self._kind[number] = _KIND_NUMBER[kind]
-        self._name[number] = self._heap.put(name)
+        self._keyword.put(number, self._keywords.number(keyword))
+        self._kind.put(number, _KIND_NUMBER[kind])
+        self._name.put(number, self._heap.put(name))
         self.belongs(number, product_ref)
-
-    def _complete(self) -> None:
-        """Give every occurrence a place in the columns that are filled after the pass over the file."""
-        if len(self._keyword) < len(self):
-            for column in (self._keyword, self._kind, self._name, self._product):
-                column.pad(len(self))
 
     def rename(self, number: int, name: str) -> None:
         """Tell a better name of an occurrence's item."""
-        self._complete()
-        self._name[number] = self._heap.put(name)
+        self._name.put(number, self._heap.put(name))
 
     def belongs(self, number: int, product_ref: int | None) -> None:
         """Tell which PRODUCT the item of an occurrence belongs to."""
-        self._complete()
-        self._product[number] = product_ref or 0
+        self._product.put(number, product_ref or 0)
 
     def __len__(self) -> int:
         return len(self._carrier)
@@ -151,7 +141,7 @@ class Uuids(Sequence[UuidOccurrence]):
 
     def product_of(self, number: int) -> int:
         """The instance name of the PRODUCT that an occurrence's item belongs to, 0 for none."""
-        return self._product[number] if number < len(self._product) else 0
+        return self._product.get(number)
 
     def carrier_of(self, number: int) -> Carrier:
         """What holds an occurrence's UUID."""
@@ -163,11 +153,11 @@ class Uuids(Sequence[UuidOccurrence]):
 
     def kind_of(self, number: int) -> Kind:
         """The kind of an occurrence's item."""
-        return _KINDS[self._kind[number] if number < len(self._kind) else 0]
+        return _KINDS[self._kind.get(number)]
 
     def keyword_of(self, number: int) -> str:
         """The entity of an occurrence's item."""
-        return self._keywords[self._keyword[number] if number < len(self._keyword) else 0]
+        return self._keywords[self._keyword.get(number)]
 
     def is_exact(self, number: int) -> bool:
         """The UUID stands in the file in its normal form."""
@@ -183,8 +173,8 @@ class Uuids(Sequence[UuidOccurrence]):
             offset=self._offset[number],
             target_ref=self._target[number] or None,
             target_keyword=self.keyword_of(number),
-            target_name=self._heap[self._name[number] if number < len(self._name) else 0],
+            target_name=self._heap[self._name.get(number)],
             kind=self.kind_of(number),
             product_ref=self.product_of(number) or None,
-            label=self._labels[self._label[number] if number < len(self._label) else 0],
+            label=self._labels[self._label.get(number)],
         )

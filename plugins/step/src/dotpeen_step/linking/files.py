@@ -17,7 +17,7 @@ _COPY: Final = (
     " FROM STDIN (FORMAT binary)"
 )
 _TYPES: Final = ("uuid", "int8", "int8", "text", "text", "text", "text", "int8")
-_NAME_LENGTH: Final = 200
+NAME_LENGTH: Final = 200
 """Characters of an item's name that are kept: it is for people."""
 
 
@@ -97,7 +97,7 @@ def _copy(connection: Connection, file: int, items: Iterable[Item]) -> int:
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
         for uuid, product, target, carrier, kind, keyword, name in items:
-            row = (uuid, product, target, carrier, kind, keyword, text(name[:_NAME_LENGTH]), file)
+            row = (uuid, product, target, carrier, kind, keyword, text(name[:NAME_LENGTH]), file)
             copy.write_row(row)
             count += 1
     return count

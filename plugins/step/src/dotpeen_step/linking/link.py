@@ -82,6 +82,25 @@ def link_file(
         )
 
 
+def linked_before(
+    records: Records, identifier: str, sha256: str, *, column: str | None, choice: Choice
+) -> Linked | None:
+    """Return the link of a part to a file with this content, so that the file need not be read again.
+
+    None where there is none, or a person chooses what only the file can tell. Raises what `find_part` does.
+    """
+    part = find_part(records, identifier, column)
+    with records.transaction() as within:
+        connection = within.connection
+        if choice.product is not None or not SCHEMA.installed(connection):
+            return None
+        before = _linked_before(connection, part, bytes.fromhex(sha256))
+        if before is None or choice.uuid not in (None, before.revision_uuid):
+            return None
+        now = links.current_of(connection, part.uuid)
+        return Linked("unchanged", part, before, now is not None and now.id == before.id)
+
+
 def link_within(
     within: Transaction,
     inspection: Inspection,
@@ -103,7 +122,7 @@ def link_within(
     SCHEMA.install(connection)
     before = _linked_before(connection, part, facts.sha256)
     if before is not None:
-        return _unchanged(connection, part, before, inspection, choice)
+        return _unchanged(connection, part, before, inspection, facts.name, choice)
     known = _known(connection, part)
     found = _match(connection, inspection, known, facts.name, choice)
     uuid = revision_uuid(found.candidate, known, chosen=choice.uuid)
@@ -200,11 +219,11 @@ def _linked_before(connection: Connection, part: Part, sha256: bytes) -> Link | 
 
 
 def _unchanged(
-    connection: Connection, part: Part, before: Link, inspection: Inspection, choice: Choice
+    connection: Connection, part: Part, before: Link, inspection: Inspection, name: str, choice: Choice
 ) -> Linked:
     if choice.product is not None:
         known = match(
-            candidates(inspection), KnownPart(part.uuid, part.number), file="", chosen=choice.product
+            candidates(inspection), KnownPart(part.uuid, part.number), file=name, chosen=choice.product
         )
         if before.product is None or known.candidate.product.product_ref != before.product.ref:
             raise _linked_otherwise(part, before)

@@ -9,6 +9,7 @@ from typing import Final
 
 from dotpeen.database import Connection
 from dotpeen.hooks import DigitalModel, ModelEntity
+from dotpeen_step.linking.files import NAME_LENGTH
 from dotpeen_step.linking.installation import SCHEMA
 
 _MOST: Final = 100_000
@@ -61,7 +62,10 @@ def _entities(connection: Connection, file: int, product: int | None, name: str)
             "%s has more than %d dimensions and tolerances with UUIDs: none is handed on", name, _MOST
         )
         return ()
-    return tuple(ModelEntity(uuid, "pmi", called) for uuid, called in rows)
+    # A name that may have been cut when it was kept is not what the model says, letter by letter.
+    return tuple(
+        ModelEntity(uuid, "pmi", called if len(called) < NAME_LENGTH else "") for uuid, called in rows
+    )
 
 
 def _format(protocol: str | None, edition: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,8 @@ from dotpeen_step.settings import Settings
 ENTITY: Final = "Part"
 REFERENCE: Final = "stepAp242Uuid"
 """The external reference that holds the UUID of a part's current revision."""
+_AT_ONCE: Final = 200
+"""Parts that one query asks for."""
 
 
 class ReferenceNotReadyError(ConfigurationError):
@@ -85,6 +88,22 @@ def find_part(records: Records, identifier: str, column: str | None) -> Part:
             raise
         found = records.find(ENTITY, canonical)
     return part_of(found, column)
+
+
+def parts_by_uuid(records: Records, uuids: Iterable[str], column: str | None) -> Mapping[str, Part]:
+    """Return those of the parts that are there, by UUID."""
+    return {
+        part.uuid: part
+        for some in in_lots(uuids)
+        for part in (part_of(record, column) for record in records.batch(ENTITY, some).records)
+    }
+
+
+def in_lots(values: Iterable[str]) -> Iterator[list[str]]:
+    """Yield different values, in order, as many at a time as one query asks for."""
+    ordered = sorted(set(values))
+    for start in range(0, len(ordered), _AT_ONCE):
+        yield ordered[start : start + _AT_ONCE]
 
 
 def lock_part(records: Records, part: Part, column: str | None) -> Part:

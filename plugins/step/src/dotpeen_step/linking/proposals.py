@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from dotpeen import Records
 from dotpeen.database import Connection
@@ -18,14 +18,12 @@ from dotpeen_step.linking.installation import SCHEMA
 from dotpeen_step.linking.link import Choice, facts_of, link_within, lock_all
 from dotpeen_step.linking.links import MatchedBy
 from dotpeen_step.linking.matching import EVIDENCE, KnownPart, UnclearRevisionError, revision_uuid
-from dotpeen_step.linking.parts import ENTITY, Part, part_of
+from dotpeen_step.linking.parts import ENTITY, Part, in_lots, part_of, parts_by_uuid
 
 if TYPE_CHECKING:
     from dotpeen_step.inspection.inspect import Inspection
 
 Status: TypeAlias = Literal["certain", "ambiguous", "unmatched", "linked", "applied", "failed"]
-_AT_ONCE: Final = 200
-"""Products that parts are looked for in one query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ class Proposer:
         )  # fmt: skip
         parts = tuple({part.uuid: part for part in speaking.values()}.values())
         if not parts:
-            return replace(base, reason="no part has its number or its UUID")
+            return replace(base, reason="no part has its number or UUID")
         if len(parts) > 1:
             kinds = ", ".join(f"{part} by {kind}" for (kind, _), part in speaking.items())
             return replace(base, status="ambiguous", candidates=parts, reason=f"it could be {kinds}")
@@ -142,9 +140,9 @@ def _evidence(
 ) -> Iterator[Mapping[tuple[MatchedBy, int], Part]]:
     """Yield for each product the parts that something speaks for, by what does."""
     uuids = {uuid for one in found for uuid in one.known_by}
-    own = _by_uuid(records, uuids, column)
+    own = parts_by_uuid(records, uuids, column)
     linked = links.parts_with(connection, uuids) if SCHEMA.installed(connection) else {}
-    theirs = _by_uuid(records, {part for parts in linked.values() for part in parts}, column)
+    theirs = parts_by_uuid(records, {part for parts in linked.values() for part in parts}, column)
     numbers = _by_number(records, {one.product.id for one in found}, column)
     for one in found:
         speaking: dict[tuple[MatchedBy, int], Part] = {}
@@ -167,20 +165,11 @@ def _evidence(
         yield speaking
 
 
-def _by_uuid(records: Records, uuids: Iterable[str], column: str | None) -> Mapping[str, Part]:
-    found = {}
-    for some in _some(uuids):
-        for record in records.batch(ENTITY, some).records:
-            part = part_of(record, column)
-            found[part.uuid] = part
-    return found
-
-
 def _by_number(records: Records, numbers: Iterable[str], column: str | None) -> Mapping[str, Sequence[Part]]:
     found: dict[str, list[Part]] = {}
     if column is None:
         return found
-    for some in _some(number for number in numbers if number and "\0" not in number):
+    for some in in_lots(number for number in numbers if number and "\0" not in number):
         try:
             parts = list(_listed(records, column, some))
         except InvalidQueryError:  # a column of numbers, and ids that are none
@@ -206,9 +195,3 @@ def _listed(records: Records, column: str, numbers: Sequence[str]) -> Iterator[P
         cursor = page.next_cursor
         if cursor is None:
             return
-
-
-def _some(values: Iterable[str]) -> Iterator[list[str]]:
-    ordered = sorted(values)
-    for start in range(0, len(ordered), _AT_ONCE):
-        yield ordered[start : start + _AT_ONCE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from dotpeen.errors import ConfigurationError, DotpeenError
 from dotpeen_step.linking.matching import UnclearProductError, UnclearRevisionError
 from dotpeen_step.linking.parts import ReferenceNotReadyError, RevisionTakenError
 from dotpeen_step.part21.errors import Part21Error
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -25,8 +28,11 @@ def told() -> Iterator[None]:
         raise HTTPException(422, f"{error.message}{f' ({hint})' if hint else ''}") from None
     except ReferenceNotReadyError:
         raise HTTPException(503, "parts have no place for links yet", headers={"retry-after": "60"}) from None
-    except ConfigurationError:
-        raise
+    except ConfigurationError as error:
+        _log.error("plugin step: links can't be made or read: %s (%s)", error.message, error.hint)
+        raise HTTPException(
+            503, "links can't be made or read right now; why was logged", headers={"retry-after": "60"}
+        ) from None
     except DotpeenError as error:
         if type(error) is DotpeenError:
             raise HTTPException(409, error.message) from None

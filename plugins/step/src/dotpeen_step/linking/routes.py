@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -17,7 +16,7 @@ from dotpeen.registry import Registry
 from dotpeen_step.linking import links, messages
 from dotpeen_step.linking.asked import moment_of, wanted_uuid
 from dotpeen_step.linking.installation import SCHEMA
-from dotpeen_step.linking.link import Choice, Linked, link_file, link_uuid
+from dotpeen_step.linking.link import Choice, Linked, link_file, link_uuid, linked_before
 from dotpeen_step.linking.parts import (
     ENTITY,
     find_part,
@@ -25,7 +24,7 @@ from dotpeen_step.linking.parts import (
 )
 from dotpeen_step.linking.refusals import broken, told
 from dotpeen_step.linking.unlink import unlink
-from dotpeen_step.linking.uploads import MEDIA_TYPES, file_name, uploaded
+from dotpeen_step.linking.uploads import MEDIA_TYPES, Upload, file_name, uploaded
 from dotpeen_step.part21.errors import Part21Error
 from dotpeen_step.settings import Settings
 
@@ -152,10 +151,9 @@ class _Routes:
             choice = Choice(product, None if revision is None else str(parse_uuid(revision)))
             # Whether there is such a part is said before a long file is sent.
             await run_in_threadpool(self._do, lambda: find_part(records, part, self._column))
-            called = file_name(request, name)
-            async with uploaded(request, self._settings) as path:
+            async with uploaded(request, self._settings, name=file_name(request, name)) as upload:
                 made = await run_in_threadpool(
-                    self._do, lambda: self._read_and_link(records, path, part, called, choice, by)
+                    self._do, lambda: self._read_and_link(records, upload, part, choice, by)
                 )
         else:
             raise HTTPException(
@@ -221,21 +219,24 @@ class _Routes:
         if not self._settings.partner_links:
             raise HTTPException(403, "links are made and taken away by the site alone")
 
-    def _read_and_link(
-        self, records: Records, path: Path, part: str, name: str, choice: Choice, by: str
-    ) -> Linked:
+    def _read_and_link(self, records: Records, upload: Upload, part: str, choice: Choice, by: str) -> Linked:
         from dotpeen_step.inspection.inspect import inspect
 
+        before = linked_before(records, part, upload.sha256, column=self._column, choice=choice)
+        if before is not None:
+            return before
         if not self._readers.acquire(blocking=False):
             raise HTTPException(
                 503, "as many files are being read as may be at a time", headers={"retry-after": "5"}
             )
         try:
             try:
-                inspection = inspect(path)
+                inspection = inspect(upload.path)
             except Part21Error as error:
                 raise HTTPException(400, broken(error)) from None
-            return link_file(records, inspection, part, column=self._column, by=by, choice=choice, name=name)
+            return link_file(
+                records, inspection, part, column=self._column, by=by, choice=choice, name=upload.name
+            )
         finally:
             self._readers.release()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 from urllib.parse import unquote
@@ -22,27 +25,54 @@ _NAME_BYTES: Final = 200
 _ENCODED: Final = re.compile(r"filename\*\s*=\s*utf-8'[\w-]*'([^;\s]+)", re.IGNORECASE)
 _PLAIN: Final = re.compile(r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', re.IGNORECASE)
 
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was sent."""
+
+    path: Path
+    """Where it is for now."""
+    sha256: str
+    name: str
+    """What its sender calls it."""
+
 
 @asynccontextmanager
-async def uploaded(request: Request, settings: Settings) -> AsyncIterator[Path]:
+async def uploaded(request: Request, settings: Settings, *, name: str) -> AsyncIterator[Upload]:
     """Write the body to a file of its own, and take it away at the end, whatever happens.
 
-    The server has the limit (`max_upload`). Raises `HTTPException`: 400 for a body that is empty.
+    The server has the limit (`max_upload`). Raises `HTTPException`: 400 for a body that is empty, 503
+    where there is no room for it.
     """
-    descriptor, name = tempfile.mkstemp(prefix="dotpeen-", suffix=".stp", dir=settings.upload_dir)
-    path = Path(name)
+    with _room():
+        descriptor, place = tempfile.mkstemp(prefix="dotpeen-", suffix=".stp", dir=settings.upload_dir)
+    path = Path(place)
     try:
-        size = 0
-        with os.fdopen(descriptor, "wb") as file:
+        size, digest = 0, hashlib.sha256()
+        with _room(), os.fdopen(descriptor, "wb") as file:
             async for piece in request.stream():
                 file.write(piece)
+                digest.update(piece)
                 size += len(piece)
         if not size:
             raise HTTPException(400, "the body is empty: send the file itself")
-        yield path
+        yield Upload(path, digest.hexdigest(), name)
     finally:
         with suppress(OSError):
             path.unlink()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _log.error("an uploaded file can't be written: %s", error.strerror)
+        raise HTTPException(
+            503, "there is no room for the file right now", headers={"retry-after": "60"}
+        ) from None
 
 
 def file_name(request: Request, given: str | None) -> str:

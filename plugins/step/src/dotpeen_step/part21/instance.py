@@ -43,7 +43,9 @@ class Instance:
         if self._parts is None:
             head = _HEAD.match(self.raw)
             parts = parameters(self.raw[head.end() if head else 0 :])
-            if not self.keyword and isinstance(parts[0], tuple):  # the parentheses around them look like a list
+            if not self.keyword and isinstance(
+                parts[0], tuple
+            ):  # the parentheses around them look like a list
                 parts = parts[0]
             self._parts = tuple(part for part in parts if isinstance(part, Typed))
         return self._parts

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_HIDING: Final = re.compile(
-    rb"'[^']*+(?:'|\Z)|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)|<[^<>\r\n]*+>|\\[NF]\\"
-)
+_HIDING: Final = re.compile(rb"'[^']*+(?:'|\Z)|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)|<[^<>\r\n]*+>|\\[NF]\\")
 _DOUBTFUL: Final = re.compile(rb"<[^<>\r\n;'#(=]*+[;'#(=]")
 
 

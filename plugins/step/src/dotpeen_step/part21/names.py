@@ -16,6 +16,8 @@ from itertools import repeat
 from mmap import mmap
 from typing import Final
 
+from dotpeen_step.part21 import limits
+
 TABLE: Final = 20_000_000
 """Names in the table; memory is used where names are."""
 
@@ -158,7 +160,7 @@ class _Overflow:
         return self._database.total_changes - before == len(names)
 
     def offsets(self, names: set[int]) -> dict[int, int]:
-        return dict(self._found(sorted(names)))
+        return dict(self._found(sorted(name for name in names if 0 <= name <= limits.NAME)))
 
     def _found(self, names: list[int]) -> Iterator[tuple[int, int]]:
         for start in range(0, len(names), _FEW):

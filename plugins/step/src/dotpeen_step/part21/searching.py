@@ -16,7 +16,7 @@ from dotpeen_step.part21.selection import Selection
 from dotpeen_step.part21.source import Source
 from dotpeen_step.part21.window import Window
 
-BLOCK: Final = 1024**2
+BLOCK: Final = 256 * 1024
 
 _SECTIONS: Final = (b"ANCHOR", b"REFERENCE", b"DATA")
 _ENDSEC: Final = re.compile(rb"(?<![A-Za-z0-9_.!])(ENDSEC)[\x00-\x20]*+;")
@@ -28,38 +28,37 @@ _OVERLAP: Final = 64
 
 def segments(
     source: Source, start: int, end: int, *, block: int = BLOCK
-) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield offset, text and masked text of pieces of whole statements.
+) -> Iterator[tuple[int, bytes, bytes, int]]:
+    """Yield pieces of the file: offset, text, masked text, and how much of them is whole statements.
 
     `start` is between two statements. What follows the last semicolon is left out.
     """
-    rest = b""
     position = start
+    length = block
     while position < end:
-        piece = source.read(position, min(max(block, len(rest)), end - position))
-        if not piece:
-            return
-        text = rest + piece
+        text = source.read(position, min(length, end - position))
         work = masked(text)
         cut = last_end(work)
-        begin = position - len(rest)
-        position += len(piece)
         if cut:
-            yield begin, text[:cut], work if work is text else work[:cut]
-        rest = text[cut:]
-        if len(rest) > limits.STATEMENT:
-            raise source.error(
-                begin + cut, f"no end within {limits.STATEMENT // 1024**2} MiB", kind=Part21LimitError
-            )
+            yield position, text, work, cut
+            position += cut
+            length = block
+        elif position + length >= end or not text:
+            return
+        elif length > limits.STATEMENT:
+            reason = f"no end within {limits.STATEMENT // 1024**2} MiB"
+            raise source.error(position, reason, kind=Part21LimitError)
+        else:
+            length *= 2
 
 
 def search(
     source: Source, start: int, end: int, selection: Selection, *, block: int = BLOCK
 ) -> Iterator[Instance]:
     """Yield what the selection finds between two places that are each between statements."""
-    for offset, text, work in segments(source, start, end, block=block):
+    for offset, text, work, cut in segments(source, start, end, block=block):
         if selection.possible(work):
-            for begin, stop, number, keyword in selection.found(work, 0, len(text)):
+            for begin, stop, number, keyword in selection.found(work, 0, cut):
                 yield Instance(number, offset + begin, keyword.decode("ascii").upper(), text[begin:stop])
 
 
@@ -89,10 +88,10 @@ def find_sections(source: Source, start: int, *, block: int = BLOCK) -> Iterator
 
 
 def _closings(source: Source, start: int, *, block: int) -> Iterator[tuple[int, int]]:
-    for offset, text, work in segments(source, start, source.size, block=block):
+    for offset, _, work, cut in segments(source, start, source.size, block=block):
         if b"ENDSEC" in work:
             outside = 0
-            for found in _ENDSEC.finditer(work, 0, len(text)):
+            for found in _ENDSEC.finditer(work, 0, cut):
                 if not work.count(b"'", outside, found.start()) & 1:
                     outside = found.start()
                     yield offset + found.start(1), offset + found.end()
@@ -123,11 +122,21 @@ def _sampled(source: Source, start: int) -> int:
 def _named(source: Source, start: int, first: bytes, varying: int, *, block: int) -> bool:
     """Tell whether a name stands in the file that differs from `first` in the last digits, or may stand there."""
     prefix = first[: len(first) - varying]
-    pattern = re.compile(rb"#0*+%s[0-9]{%d}(?![0-9])" % (prefix, varying))
+    whole = re.compile(rb"%s[0-9]{%d}(?![0-9])" % (prefix, varying))
     rest = b""
     for position in range(start, source.size, block):
         text = rest + source.read(position, block)
-        if (b"#" + prefix in text or b"#0" in text) and pattern.search(text):
-            return True
+        place = text.find(prefix)
+        while place >= 0:
+            if whole.match(text, place) and _begins_name(text, place):
+                return True
+            place = text.find(prefix, place + 1)
         rest = text[-_OVERLAP:]
     return False
+
+
+def _begins_name(text: bytes, place: int) -> bool:
+    """Tell whether digits are those of an instance name, which may have zeros before them."""
+    while place > 0 and text[place - 1] == 0x30:
+        place -= 1
+    return text[place - 1 : place] == b"#"

@@ -20,7 +20,7 @@ _EACH: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=[\x00-\x20]*+(!?[A-Za-z_][A
 _NAME: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+")
 _DEFINITION: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=")
 _KEYWORD: Final = re.compile(rb"=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+[\x00-\x20]*+\(")
-_FEW: Final = 16
+_FASTER: Final = 5
 
 
 class Selection(Protocol):
@@ -89,22 +89,34 @@ class ByKeyword(_Candidates):
         return self._part.search(text, start, end) is not None
 
     def possible(self, text: bytes) -> bool:
-        """Look for the keywords alone."""
-        return any(name in text for name in self._shortest)
+        """Look for the keywords alone, while that is faster than to look for everything that may have one."""
+        return len(self._shortest) > _FASTER or any(name in text for name in self._shortest)
 
 
-class ByName(_Candidates):
+class ByName:
     """Instances with one of some names."""
 
     def __init__(self, names: Collection[int]) -> None:
-        self._names = frozenset(names)
-        self._pattern = _DEFINITION
-        if len(self._names) <= _FEW:
-            any_of = b"|".join(b"%d" % name for name in self._names) or b"(?!)"
-            self._pattern = re.compile(rb"#0*+(?:%s)[\x00-\x20]*+=" % any_of)
+        # As they are written, so that the names of all other instances need not become numbers.
+        self._names = frozenset(b"%d" % name for name in names)
 
-    def _wanted(self, number: int, text: bytes, start: int, end: int) -> bool:
-        return number in self._names
+    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
+        """Yield the instances with these names."""
+        names, zeros = self._names, b"#0" in text
+        outside = start  # a place in no string: behind it, an even number of apostrophes leads to another
+        for head in _DEFINITION.finditer(text, start, end):
+            digits = head[1]
+            if digits not in names and not (zeros and digits.lstrip(b"0") in names):
+                continue
+            place = head.start()
+            if place < outside or text.count(b"'", outside, place) & 1:
+                continue
+            keyword = _KEYWORD.match(text, head.end() - 1, end)
+            rest = _REST.match(text, head.end(), end)
+            if keyword is None or rest is None:  # an anchor, a reference
+                continue
+            outside = rest.end()
+            yield place, outside, int(digits), keyword[1] or b""
 
     def possible(self, text: bytes) -> bool:
         """Any text may have them."""

@@ -11,6 +11,7 @@ from dotpeen_step.part21.lexing import Form, IncompleteError, SyntaxProblem, lex
 from dotpeen_step.part21.source import Source
 
 BLOCK: Final = 256 * 1024
+_LEXED: Final = 2 * BLOCK  # within which an error is found before the statement's end is looked for
 _AHEAD: Final = 32  # more than the longest word that opens or closes something
 
 
@@ -45,14 +46,15 @@ class Window:
         self.text = self._mapped = b""
         self.base += self.position
         self.position = 0
-        if len(rest) > limits.STATEMENT:
+        if len(rest) >= limits.STATEMENT:
             raise self.source.error(
-                self.offset,
+                self.base,
                 f"no end within {limits.STATEMENT // 1024**2} MiB",
                 hint="an apostrophe, a */ or a semicolon may be missing",
                 kind=Part21LimitError,
             )
-        self.text = rest + self.source.read(self.base + len(rest), max(self._block, len(rest)))
+        more = max(self._block, min(len(rest), limits.STATEMENT - len(rest)))
+        self.text = rest + self.source.read(self.base + len(rest), more)
 
     def run(self) -> tuple[int, int]:
         """Take the instances at the position that are right at a glance; return where in the text they are."""
@@ -90,9 +92,9 @@ class Window:
 
     def _lexed(self, form: Form) -> int | None:
         """Return where the statement ends, None where more text is needed to tell."""
-        if not self.at_end and len(self.text) - self.position <= limits.STATEMENT:
-            if grammar.SKIMMED.match(self.text, self.position) is None:
-                return None  # many times faster than to look at each token
+        rest = len(self.text) - self.position
+        if rest > _LEXED and not self.at_end and grammar.SKIMMED.match(self.text, self.position) is None:
+            return None  # found many times faster than by looking at each token
         try:
             return lex(self.text, self.position, form, complete=self.at_end)
         except IncompleteError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dotpeen.identifiers import InvalidUuidError, read_uuid
@@ -11,7 +11,6 @@ from dotpeen_step.inspection.inspect import inspect
 from dotpeen_step.part21.file import Part21File
 from dotpeen_step.part21.values import Reference
 from dotpeen_step.stamping import uuid_attribute
-from dotpeen_step.stamping.occurrences import count
 from dotpeen_step.stamping.products import Product
 from dotpeen_step.stamping.user_defined import ATTRIBUTE, read_attributes
 
@@ -37,15 +36,19 @@ class Carried:
 
 
 def find_carried(
-    file: Part21File, products: Sequence[Product], uuids: Collection[str], carrier: Carrier
+    file: Part21File,
+    products: Sequence[Product],
+    counted: Mapping[str, int],
+    uuids: Collection[str],
+    carrier: Carrier,
 ) -> tuple[Carried, ...]:
     """Return everything that bears on putting these UUIDs into this carrier. Raises `Part21Error`.
 
-    Only where a UUID stands somewhere that isn't looked at anyway is the whole file inspected.
+    `counted` says how often each UUID, and the name of our attribute, occur in the file. Only where a UUID stands
+    somewhere that isn't looked at anyway is the whole file inspected.
     """
     targets = _Targets(products)
     found = [*_anchors(file, targets)]
-    counted = count(file, [*uuids, ATTRIBUTE])
     if counted[ATTRIBUTE]:
         found += _attributes(file, targets)
     if carrier is Carrier.UUID_ATTRIBUTE:

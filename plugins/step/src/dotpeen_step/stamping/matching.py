@@ -113,6 +113,7 @@ def _by_number(file: str, products: Sequence[Product], wanted: Wanted) -> Produc
             file, wanted.part, "it has no part number to find its product by", _parts(products)
         )
     found = [one for one in products if one.id == wanted.number]
+    found = _parts(found) or found
     if not found:
         raise NoProductError(file, wanted.part, f"no product has the id {wanted.number!r}", _parts(products))
     if len(found) > 1:

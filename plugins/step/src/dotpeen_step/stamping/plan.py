@@ -17,9 +17,11 @@ from dotpeen_step.stamping.carried import Carried, find_carried
 from dotpeen_step.stamping.edits import Edit
 from dotpeen_step.stamping.errors import CollisionError, StampError
 from dotpeen_step.stamping.matching import Match, Wanted, match, require_different
-from dotpeen_step.stamping.placing import lines_behind
-from dotpeen_step.stamping.products import find_products
+from dotpeen_step.stamping.placing import instances_edit
+from dotpeen_step.stamping.products import products_of
 from dotpeen_step.stamping.signature import require_unsigned
+from dotpeen_step.stamping.sweep import Sweep, sweep
+from dotpeen_step.stamping.user_defined import ATTRIBUTE
 
 Outcome: TypeAlias = Literal["stamped", "unchanged"]
 CARRIERS: Final = (Carrier.USER_DEFINED, Carrier.ANCHOR, Carrier.UUID_ATTRIBUTE)
@@ -54,8 +56,10 @@ def plan_stamps(file: Part21File, wanted: Sequence[Wanted], carrier: Carrier) ->
     says something else already, or where it can't have this carrier.
     """
     require_unsigned(file)
-    products = find_products(file)
-    carried = find_carried(file, products, [one.uuid for one in wanted], carrier)
+    uuids = [one.uuid for one in wanted]
+    seen = sweep(file, uuids, ATTRIBUTE)
+    products = products_of(seen.products.values())
+    carried = find_carried(file, products, seen.counts, uuids, carrier)
     matches = [match(file.name, products, carried, one) for one in wanted]
     require_different(file.name, matches)
     targets = [_target(file, one, carrier) for one in matches]
@@ -64,7 +68,7 @@ def plan_stamps(file: Part21File, wanted: Sequence[Wanted], carrier: Carrier) ->
         for one, target in zip(matches, targets, strict=True)
     )
     missing = [one for one in stamps if one.outcome == "stamped"]
-    edits = _EDITORS[carrier](file, missing) if missing else []
+    edits = _EDITORS[carrier](file, missing, seen) if missing else []
     raised = raised_level(file.header) if missing and carrier is Carrier.ANCHOR else None
     return StampPlan(carrier, stamps, tuple(edits), raised)
 
@@ -128,52 +132,38 @@ def _same_place(other: Carried, carrier: Carrier) -> bool:
     return other.carrier is carrier and (other.ours or carrier is not Carrier.USER_DEFINED)
 
 
-def _user_defined(file: Part21File, stamps: Sequence[Stamp]) -> list[Edit]:
-    contexts = [one.match.definition.context or _any_context(file) for one in stamps]
-    new_contexts = 1 if None in contexts else 0
-    ids = file.unused_ids(user_defined.INSTANCES * len(stamps) + new_contexts)
+def _user_defined(file: Part21File, stamps: Sequence[Stamp], seen: Sweep) -> list[Edit]:
+    known = seen.context or _any_context(file)
+    ids = file.unused_ids(user_defined.INSTANCES * len(stamps) + (known is None))
     numbering = Numbering(ids)
-    own = user_defined.add_context(numbering) if new_contexts else None
-    edits = []
-    for one, known in zip(stamps, contexts, strict=True):
-        context = Reference(known) if known is not None else own
-        if context is not None:
-            definition = Reference(one.match.definition.ref)
-            user_defined.add_attribute(
-                numbering, definition, context, user_defined.ATTRIBUTE, one.match.wanted.uuid
-            )
-        edits.append(lines_behind(file, one.match.definition.end, numbering.taken()))
-    return edits
+    context = user_defined.add_context(numbering) if known is None else Reference(known)
+    for one in stamps:
+        definition = Reference(one.match.definition.ref)
+        user_defined.add_attribute(numbering, definition, context, ATTRIBUTE, one.match.wanted.uuid)
+    return [instances_edit(file, stamps[0].match.definition.end, numbering.taken())]
 
 
 def _any_context(file: Part21File) -> int | None:
-    """Return the context of some representation: one of three dimensions, or else the first."""
-    first: int | None = None
-    for instance in file.find(frozenset({"REPRESENTATION_CONTEXT"})):
-        if instance.part("GEOMETRIC_REPRESENTATION_CONTEXT") == (3,):
-            return instance.id
-        first = first or instance.id
-    return first
+    """Return the context of some representation."""
+    return next((one.id for one in file.find(frozenset({"REPRESENTATION_CONTEXT"}))), None)
 
 
-def _anchors(file: Part21File, stamps: Sequence[Stamp]) -> list[Edit]:
+def _anchors(file: Part21File, stamps: Sequence[Stamp], seen: Sweep) -> list[Edit]:
     return anchor_edits(file, [(one.match.wanted.uuid, one.target) for one in stamps])
 
 
-def _uuid_attributes(file: Part21File, stamps: Sequence[Stamp]) -> list[Edit]:
+def _uuid_attributes(file: Part21File, stamps: Sequence[Stamp], seen: Sweep) -> list[Edit]:
     schema = _schema(file)
     typed = uuid_attribute.is_typed(file, prototype=schema is not None and schema.prototype)
     numbering = Numbering(file.unused_ids(len(stamps)))
-    edits = []
     for one in stamps:
         uuid = one.match.wanted.uuid
         identified = uuid_attribute.identified(Reference(one.target), typed=typed)
         numbering.add(uuid_attribute.require_entity(uuid), uuid, identified)
-        edits.append(lines_behind(file, one.match.definition.end, numbering.taken()))
-    return edits
+    return [instances_edit(file, stamps[0].match.definition.end, numbering.taken())]
 
 
-_EDITORS: Final[dict[Carrier, Callable[[Part21File, Sequence[Stamp]], list[Edit]]]] = {
+_EDITORS: Final[dict[Carrier, Callable[[Part21File, Sequence[Stamp], Sweep], list[Edit]]]] = {
     Carrier.USER_DEFINED: _user_defined,
     Carrier.ANCHOR: _anchors,
     Carrier.UUID_ATTRIBUTE: _uuid_attributes,

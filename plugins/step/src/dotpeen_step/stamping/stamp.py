@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from dotpeen_step.inspection.carriers import Carrier
 from dotpeen_step.part21.file import Part21File
 from dotpeen_step.stamping.matching import Wanted
+from dotpeen_step.stamping.placing import last_closing
 from dotpeen_step.stamping.plan import StampPlan, plan_stamps
-from dotpeen_step.stamping.writing import version_of, write_edited
+from dotpeen_step.stamping.writing import drafting
+
+_WORTH_IT: Final = 8 << 20
+"""Bytes of a file from which it is worth while to begin to copy before it is certain that it will be stamped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,18 @@ def stamp(
     A file that carries them all already becomes a copy, and is left alone where it would take its own place.
     Raises what `plan_stamps` does, and `ConfigurationError` where the file can't be written.
     """
-    version = version_of(source)
-    with Part21File.open(source) as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(Part21File.open(source))
+        draft = None
+        if target is not None:
+            # Copied while the file is looked over: both take about as long.
+            ahead = last_closing(file) if carrier is not Carrier.ANCHOR and file.size >= _WORTH_IT else None
+            draft = stack.enter_context(drafting(source, target, ahead=ahead or 0, durable=durable))
         plan = plan_stamps(file, wanted, carrier)
-    if target is None or (not plan.edits and target.exists() and target.samefile(source)):
-        return Stamped(plan, None)
-    return Stamped(plan, write_edited(source, target, plan.edits, version=version, durable=durable))
+        if (
+            draft is None
+            or target is None
+            or (not plan.edits and target.exists() and target.samefile(source))
+        ):
+            return Stamped(plan, None)
+        return Stamped(plan, draft.finish(plan.edits))

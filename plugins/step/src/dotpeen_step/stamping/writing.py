@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,54 +20,116 @@ _MOST_AT_ONCE: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class _Version:
     """A file as it is at one time: which one, its bytes, and when it was written to."""
 
     inode: int
     size: int
     written: int
 
-
-def version_of(file: Path) -> Version | None:
-    """Return the version of a file; None where there is none."""
-    try:
-        return _version(file.stat())
-    except OSError:
-        return None
+    @classmethod
+    def of(cls, file: BinaryIO) -> _Version:
+        found = os.fstat(file.fileno())
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _version(found: os.stat_result) -> Version:
-    return Version(found.st_ino, found.st_size, found.st_mtime_ns)
+class Draft:
+    """A new file in the making, beside the place that it will take; see `drafting`."""
+
+    def __init__(self, source: Path, original: BinaryIO, new: BinaryIO, *, ahead: int, durable: bool) -> None:
+        self._source = source
+        self._original = original
+        self._new = new
+        self._durable = durable
+        self._version = _Version.of(original)
+        self._ahead = min(ahead, self._version.size)
+        self._thread = ThreadPoolExecutor(1) if self._ahead else None
+        self._begun: Future[None] | None = self._thread.submit(self._begin) if self._thread else None
+        self.complete = False
+
+    def finish(self, edits: Iterable[Edit]) -> int:
+        """Complete the file and return its bytes. Raises `ConfigurationError` where the original was written to."""
+        wanted = list(pieces(self._version.size, edits))
+        reached = self._reached()
+        if reached and not (
+            isinstance(wanted[0], Span) and wanted[0].offset == 0 and wanted[0].end >= reached
+        ):
+            self._new.seek(0)
+            self._new.truncate()
+            reached = 0
+        for piece in wanted:
+            if isinstance(piece, bytes):
+                _write(self._new.fileno(), piece)
+            else:
+                _copy(self._original, self._new, Span(max(piece.offset, reached), piece.end))
+            reached = 0
+        if _Version.of(self._original) != self._version:
+            raise ConfigurationError(
+                f"{self._source} was written to while it was read",
+                hint="try again when nobody else writes to it",
+            )
+        if self._durable:
+            os.fsync(self._new.fileno())
+        self.complete = True
+        return self._new.tell()
+
+    def close(self) -> None:
+        """Let the copying come to its end, whatever became of it."""
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def _begin(self) -> None:
+        _copy(self._original, self._new, Span(0, self._ahead))
+        if self._durable:
+            os.fsync(self._new.fileno())
+
+    def _reached(self) -> int:
+        """Return how much is there by now. Raises `OSError` where it could not be copied."""
+        if self._begun is not None:
+            self._begun.result()
+        return self._ahead
 
 
-def write_edited(
-    source: Path, target: Path, edits: Iterable[Edit], *, version: Version | None = None, durable: bool = True
-) -> int:
-    """Write `source` with the edits as `target`, and return its bytes; both may be the same file.
+@contextmanager
+def drafting(source: Path, target: Path, *, ahead: int = 0, durable: bool = True) -> Iterator[Draft]:
+    """Begin a new file made of `source` that takes the place of `target`, which may be the same file.
 
-    The new file is made beside its place under the name `NAME.part`, with the mode of the file that it replaces or else
-    of `source`, and moved there when it is complete; `durable`: and on disk. A kill leaves at most `NAME.part`, which
-    the next run overwrites. A symbolic link stays, and the file that it names is written. Raises `ConfigurationError`,
-    also where `source` is no longer the `version` that the edits were made for.
+    It is made under the name `NAME.part`, with the mode of the file that it replaces or else of `source`, and moved to
+    its place when it was finished; `durable`: and is on disk. Where it isn't finished, it is gone afterwards; a kill
+    leaves at most `NAME.part`, which the next run overwrites. A symbolic link stays, and the file that it names is
+    written. The first `ahead` bytes are copied in the background meanwhile, in the expectation that no edit is in them.
+    Raises `ConfigurationError`.
     """
     place = Path(os.path.realpath(target))
+    part = place.with_name(f"{place.name}.part")
     try:
         with source.open("rb") as original:
-            found = _version(os.fstat(original.fileno()))
-            _require(source, found, version or found)
             mode = _mode(place, original)
-            wanted = list(pieces(found.size, edits))
-            with _replacing(place, mode, durable=durable) as new:
-                for piece in wanted:
-                    if isinstance(piece, Span):
-                        _copy(original, new, piece)
-                    else:
-                        _write(new.fileno(), piece)
-                _require(source, _version(os.fstat(original.fileno())), found)
-                return new.tell()
+            # A new one: what was left under the name may be a link to somewhere else.
+            part.unlink(missing_ok=True)
+            try:
+                with part.open("xb", buffering=0) as new:
+                    part.chmod(mode)
+                    draft = Draft(source, original, new, ahead=ahead, durable=durable)
+                    try:
+                        yield draft
+                    finally:
+                        draft.close()
+                if draft.complete:
+                    part.replace(place)
+                    if durable:
+                        _keep_name(place.parent)
+            finally:
+                part.unlink(missing_ok=True)
     except OSError as error:
         named = error.filename or target
         raise ConfigurationError(f"{named} can't be written: {error.strerror}") from None
+
+
+def write_edited(source: Path, target: Path, edits: Iterable[Edit], *, durable: bool = True) -> int:
+    """Write `source` with the edits as `target`, as `drafting` does, and return its bytes."""
+    with drafting(source, target, durable=durable) as draft:
+        return draft.finish(edits)
 
 
 def _mode(place: Path, original: BinaryIO) -> int:
@@ -80,34 +143,6 @@ def _mode(place: Path, original: BinaryIO) -> int:
             hint="name a file that may be replaced with -o",
         )
     return stat.S_IMODE(found.st_mode)
-
-
-def _require(source: Path, found: Version, expected: Version) -> None:
-    if found != expected:
-        raise ConfigurationError(
-            f"{source} was written to while it was read", hint="try again when nobody else writes to it"
-        )
-
-
-@contextmanager
-def _replacing(place: Path, mode: int, *, durable: bool) -> Iterator[BinaryIO]:
-    """Yield a new file that takes the place of another when it is complete; after an error it is gone."""
-    part = place.with_name(f"{place.name}.part")
-    try:
-        # A new one: what was left under the name may be a link to somewhere else.
-        part.unlink(missing_ok=True)
-        with part.open("xb", buffering=0) as new:
-            part.chmod(mode)
-            yield new
-            if durable:
-                os.fsync(new.fileno())
-        part.replace(place)
-        if durable:
-            _keep_name(place.parent)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
 
 
 def _copy(original: BinaryIO, new: BinaryIO, span: Span) -> None:

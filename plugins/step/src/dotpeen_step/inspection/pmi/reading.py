@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING, Final
 
 from dotpeen_step.inspection.kinds import ASPECTS
@@ -68,9 +69,9 @@ class Reading:
         values.tolerate(self.around, self.deviations.get(instance.id, ()), measures)
         return Pmi(
             ref=instance.id,
-            keyword="+".join(keywords),
+            keyword=intern("+".join(keywords)),
             kind="dimension",
-            type=said if _ANGLES.isdisjoint(keywords) else "angle",
+            type=intern(said) if _ANGLES.isdisjoint(keywords) else "angle",
             name=name,
             value=values.value,
             upper=values.upper,
@@ -89,9 +90,9 @@ class Reading:
         width = Measures(self.units).of(self.around, ref(values, 2))
         return Pmi(
             ref=instance.id,
-            keyword="+".join(keywords),
+            keyword=intern("+".join(keywords)),
             kind="tolerance",
-            type=entities.tolerance_type(keywords),
+            type=intern(entities.tolerance_type(keywords)),
             name=text(values, 0),
             value=None if width is None else width.value,
             unit="" if width is None else width.unit,
@@ -108,9 +109,9 @@ class Reading:
         systems = (instance.id,) if "DATUM_SYSTEM" in keywords else ()
         return Pmi(
             ref=instance.id,
-            keyword="+".join(keywords),
+            keyword=intern("+".join(keywords)),
             kind="datum",
-            type=entities.datum_type(keywords),
+            type=intern(entities.datum_type(keywords)),
             name=text(values, 0),
             letter=letter_of(self.around, instance.id, self.related),
             datums=letters_of(self.around, systems),

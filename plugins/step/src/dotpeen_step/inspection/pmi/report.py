@@ -61,7 +61,11 @@ def print_pmi(
     found: Sequence[Pmi], products: Mapping[int, Product], out: Console, *, everything: bool = False
 ) -> None:
     """Print dimensions, then tolerances, then datums; the first rows unless `everything` is asked for."""
-    table = Table("Kind", "Name", "Value", "Tolerance", "Datums", "Product", "UUID", box=None, pad_edge=False)
+    several = len({one.product_ref for one in found}) > 1
+    table = Table("Kind", "Name", "Value", "Tolerance", "Datums", box=None, pad_edge=False)
+    if several:
+        table.add_column("Product")
+    table.add_column("UUID", no_wrap=True)
     ordered = sorted(found, key=lambda one: _KINDS.index(one.kind))
     for one in ordered if everything else ordered[:_MOST_ROWS]:
         product = products.get(one.product_ref) if one.product_ref is not None else None
@@ -71,8 +75,8 @@ def print_pmi(
             shown(_value(one)),
             shown(_tolerance(one)),
             shown(" ".join((one.letter, *one.datums)).strip()),
-            shown("" if product is None else product.id or product.name),
-            Text(_uuids(one), overflow="fold"),
+            *([shown("" if product is None else product.id or product.name)] if several else []),
+            Text(_uuids(one)),
         )
     out.print(table)
     if not everything and len(found) > _MOST_ROWS:
