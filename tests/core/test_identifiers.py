@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,8 @@ from dotpeen.identifiers import (
     NIL,
     InvalidCompositeError,
     InvalidUuidError,
+    canonical_uuid,
+    canonical_uuids,
     is_cuid,
     is_cuid2,
     join_composite,
@@ -68,6 +71,28 @@ def test_refuses_every_other_text(text: str) -> None:
 def test_refuses_what_uuid_libraries_and_people_tolerate(text: str) -> None:
     with pytest.raises(InvalidUuidError, match="is no UUID: not 8-4-4-4-12 hexadecimal digits"):
         parse_uuid(text)
+
+
+LIKE_UUIDS = st.one_of(
+    UUIDS.map(str),
+    UUIDS.map(lambda value: str(value).upper()),
+    st.sampled_from(["", ",", ONE[:-1], ONE + "0", f"{ONE},{ONE}", ONE.replace("-", ","), f" {ONE[1:]}"]),
+    st.sampled_from(
+        [f"{ONE[:8]} {ONE[9:]}", f"{ONE[:35]}\n", ONE.replace("5", "\uff15", 1), str(NIL), str(MAX)]
+    ),
+    st.text(st.sampled_from("0f-, \n"), max_size=75),
+)
+
+
+@given(st.lists(LIKE_UUIDS, max_size=5))
+def test_many_are_read_as_each_by_itself(texts: list[str]) -> None:
+    def read(many: Callable[[], list[str]]) -> list[str] | tuple[str, str]:
+        try:
+            return many()
+        except InvalidUuidError as error:
+            return error.value, error.reason
+
+    assert read(lambda: canonical_uuids(texts)) == read(lambda: [canonical_uuid(text) for text in texts])
 
 
 @pytest.mark.parametrize("value", [NIL, MAX])
