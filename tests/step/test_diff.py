@@ -223,18 +223,20 @@ class TestOddFiles:
         assert outcomes(differ(folder, circle, again)) == {A: "kept"}
         assert outcomes(differ(folder, circle, again.replace("'3'", "'4'"))) == {A: "changed"}
 
-    def test_a_chain_of_twenty_thousand_references(self, folder: Path) -> None:
+    def test_a_chain_of_five_thousand_references(self, folder: Path) -> None:
         def chain(end: str) -> str:
-            links = (f"#{number}=A(#{number + 1});" for number in range(1000, 21_000))
-            return identifying((A, 1000)) + "\n".join(links) + f"\n#21000=A('{end}');"
+            links = (f"#{number}=A(#{number + 1});" for number in range(1000, 6_000))
+            return identifying((A, 1000)) + "\n".join(links) + f"\n#6000=A('{end}');"
 
         assert outcomes(differ(folder, chain("x"), chain("x"))) == {A: "kept"}
-        assert outcomes(differ(folder, chain("x"), chain("y"))) == {A: "changed"}
+        # What differs is too far away to be told.
+        comparison = differ(folder, chain("x"), chain("y"))
+        assert (outcomes(comparison), told(comparison)) == ({A: "changed"}, [])
 
     def test_a_graph_with_more_ways_through_it_than_could_be_walked(self, folder: Path) -> None:
         def layers(end: str) -> str:
-            links = (f"#{number}=A(#{number + 1},#{number + 1});" for number in range(1000, 1200))
-            return identifying((A, 1000)) + "\n".join(links) + f"\n#1200=A('{end}');"
+            links = (f"#{number}=A(#{number + 1},#{number + 1});" for number in range(1000, 1060))
+            return identifying((A, 1000)) + "\n".join(links) + f"\n#1060=A('{end}');"
 
         assert outcomes(differ(folder, layers("x"), layers("x"))) == {A: "kept"}
         comparison = differ(folder, layers("x"), layers("y"))

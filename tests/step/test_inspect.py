@@ -242,6 +242,16 @@ SHAPE_REPRESENTATION_RELATIONSHIP());
             [one] = inspect(file).uuids
         assert one.product_ref == product
 
+    def test_a_shape_of_a_revision_instead_of_a_definition_is_no_obstacle(self) -> None:
+        data = (
+            f"{self.ASSEMBLY}#60=PRODUCT('C','','',());#61=PRODUCT_DEFINITION_FORMATION('','',#60);"
+            "#62=PRODUCT_DEFINITION_SHAPE('','',#61);#63=SHAPE_DEFINITION_REPRESENTATION(#62,#64);"
+            f"#64=SHAPE_REPRESENTATION('',(#40),$);#99=V4_UUID_ATTRIBUTE('{A}',((#42)));"
+        )
+        with Part21File.from_bytes(part21(data, schema=AP242_E4)) as file:
+            [one] = inspect(file).uuids
+        assert one.product_ref is None, "two products show it"
+
     def test_a_place_in_an_assembly_is_no_product(self) -> None:
         text = part21(f"{self.ASSEMBLY}#99=V4_UUID_ATTRIBUTE('{A}',((#19)));", schema=AP242_E4)
         with Part21File.from_bytes(text) as file:

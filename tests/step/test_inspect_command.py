@@ -1,6 +1,7 @@
 """`dotpeen step inspect`: what it prints, its JSON document, and how it ends."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,18 @@ def test_half_a_surrogate_pair_is_no_obstacle(site: Path) -> None:
     data = rf"#3=PRODUCT('a\X2\D83D\X0\b','','',());#4=ID_ATTRIBUTE('{A}',#3);"
     assert run(site, data).code == 0
     assert document(site, data)["products"][0]["id"].startswith("a")
+
+
+def test_the_docs_list_the_keys_of_the_document(site: Path, repository: Path) -> None:
+    text = (repository / "docs" / "step.md").read_text().split("### The JSON document")[1].split("\n## ")[0]
+    found = document(site, PART + SHAPE)
+    listed = set(re.findall(r"`(\w+)`", text))
+    keys = {
+        *found,
+        *found["products"][0],
+        *found["uuids"][0],
+        *found["schemas"][0],
+        *found["part21"],
+        *found["header"],
+    }
+    assert keys <= listed

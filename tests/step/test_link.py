@@ -14,6 +14,7 @@ from conftest import TemplateDatabase
 from dotpeen import Records
 from dotpeen.database import connect
 from dotpeen.errors import ConfigurationError, DotpeenError, RecordNotFoundError
+from dotpeen_step.linking.link import Choice, linked_before
 from dotpeen_step.linking.matching import UnclearProductError, UnclearRevisionError
 from dotpeen_step.linking.parts import ReferenceNotReadyError, RevisionTakenError
 from step.plant import BY, Plant, build, build_sidecar, model, registry
@@ -403,3 +404,31 @@ def test_real_files(plant: Plant, samples: Path, name: str, protocol: str, editi
     assert made.link.file is not None
     assert (made.link.file.protocol, made.link.file.edition) == (protocol, edition)
     assert plant.reference() == made.link.revision_uuid
+
+
+def test_texts_without_end_are_cut(plant: Plant, folder: Path) -> None:
+    made = plant.link(put(folder, model((f"X{'x' * 5000}", A))), product=A)
+    assert made.link.product is not None
+    assert len(made.link.product.id) == 500
+    with pytest.raises(UnclearProductError) as refused:
+        plant.link(
+            put(folder, model(*((f"{number}{'y' * 5000}", None) for number in range(30)))), product="z"
+        )
+    assert len(refused.value.message) < 2500
+    assert refused.value.message.endswith("; and 20 more")
+
+
+def test_a_file_that_was_linked_is_not_read_again(plant: Plant, folder: Path) -> None:
+    file = put(folder, model(("PN-1001", A)))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def before(**choice: str) -> str | None:
+        found = linked_before(plant.records, "PN-1001", digest, column="partNumber", choice=Choice(**choice))
+        return None if found is None else found.outcome
+
+    assert before() is None
+    plant.link(file)
+    assert (before(), before(uuid=A)) == ("unchanged", "unchanged")
+    assert (before(uuid=B), before(product="PN-1001")) == (None, None), "only the file can tell"
+    plant.unlink()
+    assert before() is None

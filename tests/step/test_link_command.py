@@ -57,7 +57,7 @@ def test_link_list_and_unlink(step: Callable[..., Finished], plant: Plant, tmp_p
     assert listed[1]["linkedBy"].startswith("user ")
     table = step("links").stdout
     assert "plate.stp" in table
-    assert "AP242 e4" in table
+    assert "AP242 edition 4" in table
     refused = step("unlink", "PN-1001", "--uuid", B)
     assert (refused.returncode, plant.reference()) == (2, B)
     taken = step("unlink", "PN-1001", "--uuid", B, "--yes")

@@ -1,8 +1,12 @@
 """What is found wrong with a file, where, and what to do."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from dotpeen_step.inspection import Finding, Inspection, inspect
+from dotpeen_step.inspection.findings import SEVERITIES
 from dotpeen_step.part21 import Part21File
 from step.files import AP242_E2, AP242_E4, part21
 
@@ -222,3 +226,10 @@ def test_every_finding_says_what_to_do() -> None:
     assert {finding.rule for finding in found.findings} >= {"carrier-edition", "uuid-version", "uuid-form"}
     assert all(finding.hint for finding in found.findings)
     assert list(found.findings) == sorted(found.findings, key=lambda finding: (finding.byte, finding.rule))
+
+
+def test_the_docs_list_every_rule_with_its_severity(repository: Path) -> None:
+    section = (repository / "docs" / "step.md").read_text().split("### What is checked")[1].split("\n### ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \| (error|warning) \|", section, re.MULTILINE)
+    listed = {name: severity for names, severity in rows for name in re.findall("`([^`]+)`", names)}
+    assert listed == SEVERITIES

@@ -174,7 +174,7 @@ def test_anchors_and_references_have_places() -> None:
     with Part21File.from_bytes(text) as file:
         place, first, second = (text.index(part) for part in (b"<a>", b"#9=", b"@8="))
         (anchor,) = file.anchors
-        assert anchor == Anchor("a", Reference(1), place, place + 25, (("t", "x"), ("u", (1, 2))))
+        assert anchor == Anchor("a", Reference(1), place, place + 23, (("t", "x"), ("u", (1, 2))))
         assert list(file.references) == [
             External(9, "#9", "b.stp#c", first, first + 13),
             External(None, "@8", "d", second, second + 7),

@@ -117,7 +117,7 @@ def test_files_that_cant_be_read_are_named(tmp_path: Path) -> None:
         assert caught.value.exit_code == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(structure=structures(), block=BLOCKS, data=st.data())
 def test_a_cut_off_file_is_an_error(structure: Structure, block: int, data: st.DataObject) -> None:
     end = structure.text.index(b"END-ISO-10303-21;") + len(b"END-ISO-10303-21")
@@ -125,7 +125,7 @@ def test_a_cut_off_file_is_an_error(structure: Structure, block: int, data: st.D
     assert isinstance(outcome(cut, block=block), str)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(structure=structures(), block=BLOCKS, data=st.data())
 def test_changed_bytes_give_an_error_or_a_result_in_any_block_size(
     structure: Structure, block: int, data: st.DataObject
@@ -157,6 +157,7 @@ def unchecked(text: bytes) -> None:
     try:
         with Part21File.from_bytes(text) as file:
             for instance in file.find(frozenset({"A", "B"})):
+                assert instance.parts
                 instance.references()
             _ = file.data_sections
             file.unused_ids(3)
@@ -164,7 +165,17 @@ def unchecked(text: bytes) -> None:
         pass
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("digits", ["9" * 19, "9" * 5000, "1" + "0" * 17 + "5"])
+def test_names_that_are_too_long_are_no_others(digits: str) -> None:
+    with Part21File.from_bytes(part21(f"#5=A(#{digits});\n#{digits}=A();")) as file:
+        found = file.find(frozenset({"A"}))
+        first = next(found)
+        assert all(type(value).__name__ in ("Reference", "OccurrenceName") for value in first.parameters)
+        with pytest.raises(Part21LimitError, match="more than 18 digits"):
+            next(found)
+
+
+@settings(max_examples=25, deadline=None)
 @given(text=st.binary(max_size=300))
 def test_anything_else_is_an_error(text: bytes) -> None:
     assert isinstance(outcome(text), str)

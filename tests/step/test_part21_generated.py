@@ -19,7 +19,7 @@ def expected(written: Written) -> tuple[object, ...]:
     return written.id, written.text, written.parts, written.simple, written.references
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(structure=structures(), block=BLOCKS)
 def test_every_instance_is_found_where_it_is(structure: Structure, block: int) -> None:
     with Part21File.from_bytes(structure.text, block=block) as file:
@@ -31,7 +31,7 @@ def test_every_instance_is_found_where_it_is(structure: Structure, block: int) -
         assert all(structure.text[instance.offset : instance.end] == instance.raw for instance in found)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(structure=structures(), block=BLOCKS, data=st.data())
 def test_keywords_select_instances_checked_or_not(
     structure: Structure, block: int, data: st.DataObject
@@ -49,7 +49,7 @@ def test_keywords_select_instances_checked_or_not(
         assert [instance.offset for instance in file.instances(keywords)] == wanted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(structure=structures(), block=BLOCKS)
 def test_sections_are_found_checked_or_not(structure: Structure, block: int) -> None:
     with Part21File.from_bytes(structure.text, block=block) as file:
@@ -68,7 +68,7 @@ def test_sections_are_found_checked_or_not(structure: Structure, block: int) -> 
             assert structure.text[anchor.offset : anchor.end].startswith(b"<anchor-")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(structure=structures(), block=BLOCKS)
 def test_instances_are_fetched_by_name(structure: Structure, block: int) -> None:
     defined = {written.id: offset for offset, written in structure.instances}

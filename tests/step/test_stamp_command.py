@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from conftest import Dotpeen, TemplateDatabase
+from conftest import Dotpeen
 from dotpeen.cli.app import app
 from dotpeen.demo.run import registry_text
 from dotpeen.errors import DotpeenError
@@ -25,11 +25,14 @@ A = "5b0d5d1b-7b4d-513a-97c6-ade139c0c379"
 Stamp = Callable[..., Result]
 
 
-@pytest.fixture
-def plant(template_database: TemplateDatabase) -> Iterator[Plant]:
-    found = Plant(template_database("step", build))
+@pytest.fixture(scope="module")
+def plant(server: Any) -> Iterator[Plant]:
+    """An MES that the tests of this module share: they leave it as it is."""
+    url = server.create(server.template("step", build))
+    found = Plant(url)
     yield found
     found.close()
+    server.drop(url)
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_several_parts_and_a_choice(stamp: Stamp, plant: Plant, folder: Path) ->
 
 
 def test_a_part_whose_number_has_an_equals_sign(stamp: Stamp, plant: Plant, folder: Path) -> None:
-    plant.records.update("Part", "PN-1001", {"partNumber": "A=BOLT"})
+    plant.records.update("Part", "PN-1003", {"partNumber": "A=BOLT"})
     report = json.loads(stamp("plate.stp", "A=BOLT=#10", "-o", "out.stp", "--json").stdout)
     assert [(one["part"], one["product"]["ref"]) for one in report["parts"]] == [("A=BOLT", 10)]
 
@@ -191,20 +194,20 @@ def test_a_killed_stamp_leaves_the_older_file_or_the_new_one(
 ) -> None:
     (tmp_path / "registry.toml").write_text(registry_text(), encoding="utf-8")
     content = model(("PN-1001", None))
-    points = b"".join(b"#%d=CARTESIAN_POINT('',(0.,1.,%d.));\n" % (n, n) for n in range(1000, 1_000_000))
+    points = b"".join(b"#%d=CARTESIAN_POINT('',(0.,1.,%d.));\n" % (n, n) for n in range(1000, 250_000))
     (tmp_path / "plate.stp").write_bytes(content.replace(b"ENDSEC;\nEND-", points + b"ENDSEC;\nEND-"))
     options = ("--database-url", plant.url, "step", "stamp", "plate.stp", "PN-1001", "-o", "out.stp", "--yes")
     done = run_dotpeen(*options)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     whole = (tmp_path / "out.stp").read_bytes()
     killed = 0
-    for delay in range(20):
+    for delay in range(6):
         (tmp_path / "out.stp").write_bytes(b"older")
         process = run_dotpeen.start(*options)
         part = tmp_path / "out.stp.part"
         while not part.exists() and process.poll() is None:
             time.sleep(0.001)
-        time.sleep(delay / 100)
+        time.sleep(delay / 50)
         killed += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.communicate()

@@ -161,6 +161,7 @@ def test_a_full_disk_is_said_and_leaves_the_older_file(source: Path, monkeypatch
     assert sorted(one.name for one in source.parent.iterdir()) == ["source.stp", "target.stp"]
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_time_leaves_the_older_file_or_the_new_one(tmp_path: Path) -> None:
     source, target = tmp_path / "source.stp", tmp_path / "target.stp"
     source.write_bytes(CONTENT * 200_000)

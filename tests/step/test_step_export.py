@@ -14,10 +14,9 @@ from psycopg import IsolationLevel
 
 from conftest import TemplateDatabase
 from dotpeen.database import connect
-from dotpeen.demo.run import build_plant, registry_text
+from dotpeen.demo.run import registry_text
 from dotpeen.errors import ConfigurationError, InvalidQueryError, RecordNotFoundError
 from dotpeen.hooks import Audience, ExportDocument, ExportRequest
-from dotpeen.migration import Runner
 from dotpeen.plugins import load_plugins
 from dotpeen.registry import Registry, parse_registry
 from dotpeen_step.exporting.contents import Contents
@@ -26,11 +25,11 @@ from dotpeen_step.inspection import Inspection, inspect
 from dotpeen_step.inspection.carriers import Carrier
 from dotpeen_step.part21 import Part21File
 from dotpeen_step.stamping.user_defined import ATTRIBUTE
+from step.plant import build
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 SITE = Site("MachShop", "0.1.0")
 PART = Contents(UUID, "PN-1", "Plate", "B", "A plate", (("materialType", "STEEL"),))
-ROWS = 50
 
 
 def site(settings: str = "", *, expose: str = "") -> Registry:
@@ -41,14 +40,10 @@ def site(settings: str = "", *, expose: str = "") -> Registry:
     return parse_registry(text, file="registry.toml")
 
 
-def build(url: str) -> None:
-    build_plant(url, ROWS)
-    registry = parse_registry(registry_text())
-    with Runner(url, registry, registry.select(phase=1)) as runner:
-        runner.up()
+MATERIAL = 'UPDATE public."Part" SET "materialType" = \'STEEL 4340\''
 
 
-class Plant:
+class Exports:
     """The sample MES, and its parts as files."""
 
     def __init__(self, url: str) -> None:
@@ -88,17 +83,21 @@ class Plant:
 
 
 @pytest.fixture(scope="module")
-def plant(server: Any) -> Iterator[Plant]:
+def plant(server: Any) -> Iterator[Exports]:
     """A sample MES that the tests of this module share: they leave it as it is."""
-    url = server.create(server.template("step_export", build))
-    yield Plant(url)
+    url = server.create(server.template("step", build))
+    plant = Exports(url)
+    plant.execute(MATERIAL)
+    yield plant
     server.drop(url)
 
 
 @pytest.fixture
-def own_plant(template_database: TemplateDatabase) -> Plant:
+def own_plant(template_database: TemplateDatabase) -> Exports:
     """A sample MES that a test may change."""
-    return Plant(template_database("step_export", build))
+    plant = Exports(template_database("step", build))
+    plant.execute(MATERIAL)
+    return plant
 
 
 def inspected(content: bytes, folder: Path) -> Inspection:
@@ -188,7 +187,7 @@ def test_whatever_the_columns_hold_the_file_says_it(part: Contents) -> None:
 # What is in it
 
 
-def test_a_part_of_the_mes_is_exported(plant: Plant, tmp_path: Path) -> None:
+def test_a_part_of_the_mes_is_exported(plant: Exports, tmp_path: Path) -> None:
     uuid, number = plant.part()
     document, content = plant.open(uuid)
     (product,) = inspected(content, tmp_path).products
@@ -200,7 +199,7 @@ def test_a_part_of_the_mes_is_exported(plant: Plant, tmp_path: Path) -> None:
     assert f"DESCRIPTIVE_REPRESENTATION_ITEM('','{material}')" in content.decode()
 
 
-def test_the_same_data_are_the_same_bytes_and_other_data_others(own_plant: Plant) -> None:
+def test_the_same_data_are_the_same_bytes_and_other_data_others(own_plant: Exports) -> None:
     uuid, _ = own_plant.part()
     document, content = own_plant.open(uuid)
     again, same = own_plant.open(uuid)
@@ -213,7 +212,7 @@ def test_the_same_data_are_the_same_bytes_and_other_data_others(own_plant: Plant
     assert b"'it''s \\X2\\03A9\\X0\\'" in other
 
 
-def test_the_time_stamp_is_that_of_the_record(own_plant: Plant) -> None:
+def test_the_time_stamp_is_that_of_the_record(own_plant: Exports) -> None:
     uuid, _ = own_plant.part()
     own_plant.execute(
         f"""UPDATE public."Part" SET "updatedAt" = '2026-03-04 05:06:07.89' WHERE "persistentUuid" = '{uuid}'"""
@@ -221,7 +220,7 @@ def test_the_time_stamp_is_that_of_the_record(own_plant: Plant) -> None:
     assert b".stp','2026-03-04T05:06:07+00:00'," in own_plant.export(uuid)
 
 
-def test_columns_are_chosen_by_settings(plant: Plant, tmp_path: Path) -> None:
+def test_columns_are_chosen_by_settings(plant: Exports, tmp_path: Path) -> None:
     uuid, number = plant.part()
     registry = site(
         'part = { name = "description", revision = "status", description = "", attributes = ["id", "status"] }'
@@ -236,7 +235,7 @@ def test_columns_are_chosen_by_settings(plant: Plant, tmp_path: Path) -> None:
     assert "materialType" not in content.decode()
 
 
-def test_values_that_are_null_are_left_out(own_plant: Plant, tmp_path: Path) -> None:
+def test_values_that_are_null_are_left_out(own_plant: Exports, tmp_path: Path) -> None:
     uuid, number = own_plant.part()
     own_plant.execute(f"""UPDATE public."Part" SET "description" = NULL, "materialType" = NULL
         WHERE "persistentUuid" = '{uuid}'""")
@@ -246,7 +245,7 @@ def test_values_that_are_null_are_left_out(own_plant: Plant, tmp_path: Path) -> 
     assert b"materialType" not in content
 
 
-def test_partners_see_what_is_exposed_and_nothing_else(plant: Plant) -> None:
+def test_partners_see_what_is_exposed_and_nothing_else(plant: Exports) -> None:
     uuid, number = plant.part()
     chosen = 'part = { revision = "id", attributes = ["materialType", "status", "createdAt"] }'
     registry = site(chosen, expose='"materialType"')
@@ -260,19 +259,19 @@ def test_partners_see_what_is_exposed_and_nothing_else(plant: Plant) -> None:
 
 
 @pytest.mark.parametrize("option", ["anchor", "uuid-attribute", "user-defined,anchor"])
-def test_the_carrier_is_an_option(plant: Plant, tmp_path: Path, option: str) -> None:
+def test_the_carrier_is_an_option(plant: Exports, tmp_path: Path, option: str) -> None:
     uuid, _ = plant.part()
     found = inspected(plant.export(uuid, carrier=option), tmp_path)
     assert {one.uuid for one in found.uuids} == {uuid}
     assert len(found.uuids) == len(option.split(","))
 
 
-def test_a_carrier_that_there_is_not_is_refused(plant: Plant) -> None:
+def test_a_carrier_that_there_is_not_is_refused(plant: Exports) -> None:
     with pytest.raises(InvalidQueryError, match="'guid' is none of user-defined, anchor, uuid-attribute"):
         plant.export(plant.part()[0], carrier="guid")
 
 
-def test_a_part_that_there_is_not_is_not_found(plant: Plant) -> None:
+def test_a_part_that_there_is_not_is_not_found(plant: Exports) -> None:
     with pytest.raises(RecordNotFoundError):
         plant.export(UUID)
 
@@ -285,12 +284,12 @@ def test_a_part_that_there_is_not_is_not_found(plant: Plant) -> None:
         ('part_number = "number"', r"plugins.step.part_number: .* has no column 'number'"),
     ],
 )
-def test_a_column_that_there_is_not_is_named(plant: Plant, settings: str, message: str) -> None:
+def test_a_column_that_there_is_not_is_named(plant: Exports, settings: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         plant.export(plant.part()[0], site(settings))
 
 
-def test_a_number_that_partners_may_not_see_is_said(plant: Plant) -> None:
+def test_a_number_that_partners_may_not_see_is_said(plant: Exports) -> None:
     registry = site('part_number = "id"')
     with pytest.raises(ConfigurationError, match="does not show partners what every file needs"):
         plant.export(plant.part()[0], registry, audience="external")

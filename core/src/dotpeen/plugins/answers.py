@@ -170,7 +170,9 @@ def _router(item: ApiRouter, registry: Registry) -> None:
     whole = size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0)
     require(whole, f"max_body {shown(size)} is no number of bytes")
     seconds = item.timeout
-    some = seconds is None or (isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0)
+    some = seconds is None or (
+        isinstance(seconds, int | float) and not isinstance(seconds, bool) and seconds > 0
+    )
     require(some, f"timeout {shown(seconds)} is no number of seconds")
 
 

@@ -6,7 +6,8 @@ from dotpeen.records.query import PageQuery
 from dotpeen.records.question import Match, WireRow
 from dotpeen.records.record import Batch, Page, Record, Resolution
 from dotpeen.records.records import Records, Transaction
-from dotpeen.records.shape import Shape, Shapes, load_shapes
+from dotpeen.records.shape import Shape, Shapes
+from dotpeen.records.loading import load_shapes
 from dotpeen.records.wire_records import WireRecords
 from dotpeen.records.wirepage import WirePage
 

@@ -18,7 +18,8 @@ from dotpeen.records.query import DEFAULT_LIMIT
 from dotpeen.records.question import Question, refusal
 from dotpeen.records.record import Batch, Filters, Page, Record, Resolution
 from dotpeen.records.records import SESSIONS
-from dotpeen.records.shape import Shape, Shapes, load_shapes
+from dotpeen.records.shape import Shape, Shapes
+from dotpeen.records.loading import load_shapes
 from dotpeen.records.wire_records import answered
 from dotpeen.registry import Registry
 

@@ -17,7 +17,8 @@ from dotpeen.records.pool import SyncPool, new_pool, session
 from dotpeen.records.query import DEFAULT_LIMIT
 from dotpeen.records.question import Ask, Question, Row, refusal, rows_of
 from dotpeen.records.record import Batch, Filters, Page, Record, Resolution
-from dotpeen.records.shape import Shape, Shapes, load_shapes
+from dotpeen.records.shape import Shape, Shapes
+from dotpeen.records.loading import load_shapes
 from dotpeen.registry import Registry
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from psycopg import sql
 
 from dotpeen.database import Connection
 
-BATCH: Final = 20_000
-"""Rows sent at once: a few megabytes."""
+BATCH: Final = 5_000
+"""Rows sent at once: a megabyte."""
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NULL: Final = "\\N"
 

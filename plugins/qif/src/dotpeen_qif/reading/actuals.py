@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from sys import intern
 
 from dotpeen_qif.model import Actual
 from dotpeen_qif.reading.elements import Element
-from dotpeen_qif.reading.values import attributes_of, record_uuid
+from dotpeen_qif.reading.values import attributes_of, optional, record_uuid
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Actuals:
             serial=element.value("SerialNumber"),
             lot=element.value("Traceability", "LotNumber"),
             lot_uuid=record_uuid(attributes, of="lot") or record_uuid(of_making, of="lot"),
-            status=element.value("Status", "InspectionStatusEnum"),
+            status=optional(intern, element.value("Status", "InspectionStatusEnum")),
             key=element.attributes.get("id", ""),
             attributes={**of_making, **attributes},
             line=element.line,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from dotpeen_qif.model import PlanReference, Results
@@ -48,7 +49,7 @@ class Inspections:
 
     def take_status(self, element: Element) -> None:
         """Take `InspectionStatus`."""
-        self._said["status"] = element.value("InspectionStatusEnum")
+        self._said["status"] = optional(intern, element.value("InspectionStatusEnum"))
 
     def take_actuals(self, element: Element) -> None:
         """Take `ActualComponentIds`."""

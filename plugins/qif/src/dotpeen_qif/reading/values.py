@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from sys import intern
 from typing import Final, TypeVar
 
 from dotpeen.identifiers import InvalidUuidError, canonical_uuid, read_uuid
@@ -88,6 +89,7 @@ def attributes_of(element: Element) -> dict[str, str]:
             name = child.attributes.get("name")
             if name is None or name in found:
                 continue
+            name = intern(name)  # the same few in a hundred thousand records
             if child.name == "AttributeQPId":
                 text = child.value("Value")
                 if text is not None:

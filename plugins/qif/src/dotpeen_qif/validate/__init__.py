@@ -25,7 +25,7 @@ def validate(
 
     Without `schema_dir` it isn't checked against the schemas, only for what they can't say. `measurements` False
     leaves out the comparison of every stated status with the tolerance. `document` is what the file says, where it was
-    read already: without it the file is read for that. 50 bytes of each measurement are held, to compare their UUIDs.
+    read already: without it the file is read for that. 20 bytes of each measurement are held, to compare their UUIDs.
 
     Raises `QifFileError` when there is no file that could be read, and `ConfigurationError` when `schema_dir` has
     no schemas. That a file isn't XML is a finding like others.

@@ -5,9 +5,7 @@ One pass. Of measurements, ids are kept as bits and UUIDs as hashes: 20 bytes fo
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -19,7 +17,7 @@ from dotpeen_qif.reading.skimming import LIST, Skimmer, Take
 from dotpeen_qif.reading.values import uuid_of
 from dotpeen_qif.reading.xml import XmlStream, read_chunks
 from dotpeen_qif.validate.alike import Look, take_alike
-from dotpeen_qif.validate.ids import Ids, id_of
+from dotpeen_qif.validate.ids import Ids, Lines, id_of
 from dotpeen_qif.validate.report import Check, Report, Severity
 
 _NO_REFERENCES: Final = frozenset({"EntityId", "EmployeeId", "DMEDecisionId"})
@@ -54,8 +52,6 @@ _OWN_QPIDS: Final = frozenset({"ThisInstanceQPId", "ThisStatisticalStudyResultsI
 
 _Reference: TypeAlias = tuple[str, str]
 """Name of the reference, name of the element that refers where it matters."""
-_PARTS: Final = 64
-"""Into how many the UUIDs of measurements are divided, by their hash: each part is sorted by itself."""
 
 
 class Structure:
@@ -80,7 +76,7 @@ class Structure:
         self._qpids: dict[str, int] = {}
         self._designators: dict[str, int] = {}
         self._owned: dict[str, tuple[str, int]] = {}
-        self._measured = [(array("q"), array("L")) for _ in range(_PARTS)]
+        self._measured = Lines()
         self._id_max: int | None = None
         self._skimmed = 0
 
@@ -224,22 +220,18 @@ class Structure:
 
     def _check_references(self) -> None:
         report = self._report
-        found_at = [
-            (line, name, target, holder)
-            for (name, holder), lines in self._references.items()
-            for target, line in lines.items()
-            if self._leads_wrong(name, target, holder)
-        ]
-        for line, name, number, holder in sorted(found_at):
-            found = self._named.get(number, "measurement")
+        for (name, holder), lines in self._references.items():
             wanted = _TARGETS.get(name)
-            if number not in self._ids:
-                report.add("error", "reference", line, f"{name}: nothing in the document has the id {target}")
-            elif wanted is not None and found != f"{_kind(holder)}{wanted}":
-                # Real files have the wrong standard, and it harms nothing: no value depends on it.
-                severity: Severity = "warning" if name == "FormalStandardId" else "error"
-                message = f"{name}: {target} is a {found}, not a {_kind(holder)}{wanted}"
-                report.add(severity, "reference", line, message)
+            for target, line in lines.items():
+                found = self._named.get(target, "measurement")
+                if target not in self._ids:
+                    message = f"{name}: nothing in the document has the id {target}"
+                    report.add("error", "reference", line, message)
+                elif wanted is not None and found != f"{_kind(holder)}{wanted}":
+                    # Real files have the wrong standard, and it harms nothing: no value depends on it.
+                    severity: Severity = "warning" if name == "FormalStandardId" else "error"
+                    message = f"{name}: {target} is a {found}, not a {_kind(holder)}{wanted}"
+                    report.add(severity, "reference", line, message)
         if self._id_max is not None and self._id_max < self._ids.largest:
             report.add(
                 "warning", "id", None, f"idMax is {self._id_max}, the largest id is {self._ids.largest}"
@@ -252,8 +244,7 @@ class Structure:
         elif names[-2] == "AttributeQPId" and len(names) > 4:
             owner = names[-4]
             if owner.endswith("CharacteristicMeasurement"):
-                self._measured.append(hash(text.lower()))
-                self._measured_lines.append(self._line)
+                self._measured.add(text.lower(), self._line)
             elif owner not in _NOT_UNIQUE and names[-5:-3] != [
                 "MeasurementResults",
                 "InspectionTraceability",
@@ -286,13 +277,10 @@ class Structure:
                 self._report.add("error", "uuid", line, message)
 
     def _check_measured(self) -> None:
-        """Find UUIDs that two measurements have. Sorting takes 50 bytes each, a dictionary 200."""
-        order = sorted(range(len(self._measured)), key=self._measured.__getitem__)
-        for before, after in pairwise(order):
-            if self._measured[before] == self._measured[after]:
-                line, first = self._measured_lines[after], self._measured_lines[before]
-                message = f"the UUID of the measurement is that of the one in line {first} already"
-                self._report.add("error", "uuid", line, message)
+        """Find UUIDs that two measurements have."""
+        for line, first in self._measured.repeated():
+            message = f"the UUID of the measurement is that of the one in line {first} already"
+            self._report.add("error", "uuid", line, message)
 
     def _add(self, severity: Severity, check: Check, message: str) -> None:
         self._report.add(severity, check, self._line, message)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import psycopg
 import typer
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
@@ -96,11 +97,12 @@ def _carries(
                 return carry_over(
                     records, new, comparison, proposed, column=column, by=who(), progress=progress
                 )
-    except DotpeenError as error:
+    except (DotpeenError, psycopg.Error) as error:
         if carry:
             raise
         # The comparison stands without it.
-        shared.err.print(f"Links were not looked up: {error.message}", markup=False, highlight=False)
+        said = error.message if isinstance(error, DotpeenError) else str(error).partition("\n")[0]
+        shared.err.print(f"Links were not looked up: {said}", markup=False, highlight=False)
         return None
 
 

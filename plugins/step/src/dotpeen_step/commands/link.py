@@ -129,14 +129,22 @@ def _link_file(
     from dotpeen_step.linking.parts import find_part
 
     find_part(records, part, column)  # before a large file is read
-    with suppress(OSError), file.open("rb") as opened:  # reading it says what is wrong
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        before = linked_before(records, part, digest, column=column, choice=choice)
-        if before is not None:
-            return before
+    digest = _digest(file)
+    before = None if digest is None else linked_before(records, part, digest, column=column, choice=choice)
+    if before is not None:
+        return before
     with reading(shared, file) as progress:
         inspection = inspect(file, progress=progress)
     return link_file(records, inspection, part, column=column, by=who(), choice=choice)
+
+
+def _digest(file: Path) -> str | None:
+    """Return the SHA-256 of a file; None for what is none or can't be read: reading it says what is wrong."""
+    with suppress(OSError):
+        if file.is_file():
+            with file.open("rb") as opened:
+                return hashlib.file_digest(opened, "sha256").hexdigest()
+    return None
 
 
 def unlink(

@@ -57,7 +57,7 @@ class Change:
     old: Identified | None
     new: Identified | None
     differences: Sequence[Difference] = ()
-    """The first few. A changed item without any was not looked into: there were too many."""
+    """The first few. A changed item without any was one of too many, or what differs is too far away."""
 
     @property
     def item(self) -> Identified:

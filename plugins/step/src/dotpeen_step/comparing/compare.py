@@ -35,7 +35,7 @@ def compare(
 ) -> Comparison:
     """Tell what became of every UUID of one file in another.
 
-    Reads each file twice. Memory grows with the instances of a file (38 bytes each, and 4 for each reference, for one
+    Reads each file twice. Memory grows with the instances of a file (34 bytes each, and 4 for each reference, for one
     file at a time; 12 bytes each for both) and with the UUIDs; not with the bytes. `explained`: of how many changed
     items differences are looked for. `progress` is told a file's name and the bytes done. Raises `Part21Error`.
     """

@@ -38,6 +38,10 @@ _EXACT: Final = 2**53
 _LONGEST_INTEGER: Final = 4000
 """Digits that Python turns into a number without being asked twice."""
 
+_MOST_NUMBERS: Final = 16_384
+_numbers: Final[dict[bytes, bytes]] = {}
+"""The last numbers: a coordinate stands in a file some ten times, and mostly near itself."""
+
 
 def content(raw: bytes) -> tuple[bytes, list[int]]:
     """Return what an instance says, and the instances it refers to, in their order.
@@ -72,12 +76,15 @@ def content(raw: bytes) -> tuple[bytes, list[int]]:
     return b"\0".join(said), references
 
 
-_numbers: Final = {b"%d." % one: b"%d" % one for one in range(-100, 101)}
-"""Numbers that every file is full of."""
-
-
 def number(token: bytes) -> bytes:
     """Return a number as it is always written here: `1` for `1.`, `+1` and `10.E-1`."""
+    if len(_numbers) >= _MOST_NUMBERS:
+        _numbers.clear()
+    said = _numbers[token] = _number(token)
+    return said
+
+
+def _number(token: bytes) -> bytes:
     if b"." not in token and b"E" not in token and b"e" not in token:
         return b"%d" % int(token) if len(token) < _LONGEST_INTEGER else token
     value = float(token)

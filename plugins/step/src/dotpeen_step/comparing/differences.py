@@ -21,6 +21,8 @@ MOST_DIFFERENCES: Final = 3
 """Of one item that are told."""
 _MOST_STEPS: Final = 400
 """Pairs of instances that are looked at for one item."""
+_DEEPEST: Final = 64
+"""References that are followed from an item on; from a solid to its points there are about ten."""
 _TOGETHER: Final = 64
 """Items whose next instances are fetched at once."""
 
@@ -58,7 +60,10 @@ class Differences:
         """Find the first differences of several items, breadth first, in rounds of which each reads both files once."""
         for start in range(0, len(walks), _TOGETHER):
             group = walks[start : start + _TOGETHER]
-            while going := [one for one in group if one.goes_on]:
+            for _ in range(_DEEPEST):
+                going = [one for one in group if one.goes_on]
+                if not going:
+                    break
                 old = self._old.fetch(pair[0] for one in going for _, pair in one.waiting)
                 new = self._new.fetch(pair[1] for one in going for _, pair in one.waiting)
                 for one in going:
@@ -72,12 +77,13 @@ class Differences:
             walk.seen.add(pair)
             one, other = old.get(pair[0]), new.get(pair[1])
             if one is None or other is None:
-                told = self._named(pair[0], self._old), self._named(pair[1], self._new)
+                told = self._old.named(pair[0]), self._new.named(pair[1])
                 walk.found.append(Difference(path, "", *told))
             else:
                 self._compare(walk, path, one, other)
             if len(walk.found) >= MOST_DIFFERENCES:
                 return
+        del walk.waiting[_MOST_STEPS:]
 
     def _compare(self, walk: Walk, path: Path, one: Instance, other: Instance) -> None:
         keywords = "+".join(one.keywords), "+".join(other.keywords)
@@ -108,7 +114,7 @@ class Differences:
     def _name(self, walk: Walk, path: Path, before: int | None, after: int | None) -> None:
         # What says something of the item refers to it: it was here before.
         if (before, after) not in walk.seen and len(walk.pieces) < MOST_DIFFERENCES:
-            told = self._named(before, self._old), self._named(after, self._new)
+            told = self._old.named(before), self._new.named(after)
             walk.pieces[Difference(path, "", *told)] = None
 
     def _unlike(self, left: list[int], right: list[int]) -> tuple[list[int], list[int]]:
@@ -124,15 +130,6 @@ class Differences:
             [pair[0] for pair in both] + [one for one in left if one not in paired_left],
             [pair[1] for pair in both] + [one for one in right if one not in paired_right],
         )
-
-    @staticmethod
-    def _named(ref: int | None, revision: Revision) -> str | None:
-        if ref is None:
-            return None
-        instance = revision.fetch([ref]).get(ref)
-        keyword = revision.outside(ref) if instance is None else "+".join(instance.keywords)
-        uuid = revision.uuid_of(ref)
-        return keyword if uuid is None else f"{keyword} {uuid}"
 
     def _places(self, walk: Walk, path: Path, one: int, other: int) -> None:
         before, after = self._old.places(one), self._new.places(other)

@@ -135,9 +135,17 @@ class Revision:
         """Return instances by name; those that aren't there are left out."""
         return self._file.fetch({ref for ref in refs if ref not in self._outside})
 
-    def outside(self, ref: int) -> str:
-        """Return how to tell of a name that no instance of the file has."""
-        return f"<{self._outside[ref]}>" if ref in self._outside else "nothing"
+    def named(self, ref: int | None) -> str | None:
+        """Return how to tell of an instance: its entity, and its UUID where it has one."""
+        if ref is None:
+            return None
+        number = self._by_target.get(ref)
+        if number is not None:
+            return f"{self.inspection.uuids.keyword_of(number)} {self.uuid_of(ref)}"
+        if ref in self._outside:
+            return f"<{self._outside[ref]}>"
+        instance = self.fetch([ref]).get(ref)
+        return "nothing" if instance is None else "+".join(instance.keywords)
 
     @property
     def _known(self) -> Digests:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BLANKS: Final = rb"[\x00-\x20]*+"
 _BODY: Final = rb"([^';]*+(?:'[^']*+'[^';]*+)*+);"
-_REFERENCE: Final = re.compile(rb"'[^']*+'|#([0-9]++)")
+_REFERENCE: Final = re.compile(rb"'[^']*+'|#0*+([0-9]{1,18})(?![0-9])")
 _LONGEST_NAME: Final = 64
 """Bytes before `=` in which an instance name is looked for."""
 

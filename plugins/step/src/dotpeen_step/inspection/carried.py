@@ -24,7 +24,7 @@ _THEMSELVES: Final = frozenset({Carrier.GUID_NAMESPACE, Carrier.GUID_RELATIONSHI
 _AGGREGATE: Final = "AGGREGATE_GUID_ATTRIBUTE"
 _USUAL: Final = re.compile(
     rb"#[0-9]+\s*=\s*(V[45]_UUID_ATTRIBUTE)\s*\(\s*"
-    rb"'([0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})'\s*,\s*\(\s*\(\s*#([0-9]+)\s*\)\s*\)\s*\)\s*;"
+    rb"'([0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})'\s*,\s*\(\s*\(\s*#([0-9]{1,18})\s*\)\s*\)\s*\)\s*;"
 )
 """What nearly all of them are; found without decoding, because there may be hundreds of thousands."""
 

@@ -32,6 +32,9 @@ class Carrier(Enum):
     EXTERNAL_IDENTIFICATION = "external-identification"
     """APPLIED_EXTERNAL_IDENTIFICATION_ASSIGNMENT, EXTERNAL_IDENTIFICATION_ASSIGNMENT."""
 
+    __hash__ = object.__hash__
+    """Members are unique; Enum's own hash takes long where there are hundreds of thousands of UUIDs."""
+
     @property
     def identifies(self) -> bool:
         """The UUID is that of the item: not a reference to another file's, nor some property's value."""

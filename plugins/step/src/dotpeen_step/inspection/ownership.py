@@ -1,14 +1,14 @@
 """Which product the faces, edges and vertices of an assembly belong to.
 
-Topology doesn't refer to its product: the product's shape refers to representations, these to solids, and so on down
-to the vertices. Where several products have a shape, this is followed from the top, level by level: two bytes for each
-instance name, and one fast pass over the file for each level that is needed.
+Topology doesn't refer to its product: the product's shape refers to representations, these to solids, and so
+on down to the vertices. Where several products have a shape, this is followed from the top, level by level: a byte
+or two for each instance name, and one fast pass over the file for each level that is needed.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from dotpeen_step.inspection.bulk import references_of
@@ -35,7 +35,8 @@ _LEVELS: Final = (
     (frozenset({"EDGE_CURVE"}), VERTICES),
 )
 """Entities from faces to the bottom, and those that they lead to: faces to bounds, edges to vertices."""
-_SEVERAL: Final = 0xFFFF
+_BYTE: Final = 0xFF
+_MOST_PRODUCTS: Final = 0xFFFE
 _HIGHEST: Final = 1 << 26
 """The largest instance name looked at: real files number from 1."""
 _BATCH: Final = 1000
@@ -47,7 +48,9 @@ class Ownership:
     def __init__(self, products: Iterable[int]) -> None:
         self._products = (0, *products)
         self._number = {product: number for number, product in enumerate(self._products)}
-        self._owner = array("H", bytes(2))
+        # A byte does for nearly all files; the number after the last product's stands for several of them.
+        self.several = len(self._products)
+        self._owner = array("B" if self.several <= _BYTE else "H", (0,))
 
     def __getitem__(self, ref: int) -> int | None:
         """The PRODUCT of an instance; None where none or several have it."""
@@ -58,9 +61,11 @@ class Ownership:
         """The number that stands for an instance's product, 0 where none was found."""
         return self._owner[ref] if ref < len(self._owner) else 0
 
-    def of_product(self, product: int) -> int:
-        """The number that stands for a product."""
-        return self._number[product]
+    def of_products(self, products: Collection[int]) -> int:
+        """The number that stands for a product, or for several."""
+        if len(products) != 1:
+            return self.several
+        return self._number.get(next(iter(products)), self.several)
 
     def note(self, refs: Iterable[int], number: int) -> None:
         """Note that instances belong to a product; what two products have belongs to neither."""
@@ -69,11 +74,11 @@ class Ownership:
             if ref >= len(owner):
                 if ref >= _HIGHEST:
                     continue
-                owner.frombytes(bytes(2 * (ref + 1 - len(owner) + (ref >> 3))))
+                owner.frombytes(bytes(owner.itemsize * (ref + 1 - len(owner) + (ref >> 3))))
             if not owner[ref]:
                 owner[ref] = number
             elif owner[ref] != number:
-                owner[ref] = _SEVERAL
+                owner[ref] = self.several
 
 
 def own(file: Part21File, uuids: Uuids, products: Products, representations: Representations) -> None:
@@ -84,7 +89,7 @@ def own(file: Part21File, uuids: Uuids, products: Products, representations: Rep
         for number in range(len(uuids))
         if uuids.kind_of(number) in ("topology", "geometry") and not uuids.product_of(number)
     ]
-    if not asked or len(shaped) < 2 or len(shaped) >= _SEVERAL:
+    if not asked or len(shaped) < 2 or len(shaped) > _MOST_PRODUCTS:
         return
     ownership = Ownership(sorted(shaped))
     _from_representations(file, ownership, representations.shown(products.owners, products.placements))
@@ -124,10 +129,7 @@ def _from_solids(file: Part21File, ownership: Ownership) -> None:
 
 def _from_representations(file: Part21File, ownership: Ownership, shown: dict[int, set[int]]) -> None:
     """Note the items of representations."""
-    numbers = {
-        representation: ownership.of_product(next(iter(products))) if len(products) == 1 else _SEVERAL
-        for representation, products in shown.items()
-    }
+    numbers = {representation: ownership.of_products(products) for representation, products in shown.items()}
     refs = sorted(numbers)
     for start in range(0, len(refs), _BATCH):
         for ref, representation in file.fetch(refs[start : start + _BATCH]).items():

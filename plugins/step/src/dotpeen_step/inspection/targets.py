@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -61,6 +62,14 @@ class Targets:
         self._products = products
         self._representations = representations
 
+    @cached_property
+    def _known(self) -> dict[int, int]:
+        """PRODUCT of what stands for one, and where there are several of the parts of their shapes."""
+        owners = dict(self._products.owners)
+        if self._products.only_shaped is None:
+            owners |= self._representations.aspect_owners(owners)
+        return owners
+
     def identify(self, uuids: Uuids) -> None:
         """Tell all occurrences what they identify; those whose item isn't in the file stay untold."""
         for targets in _batches(uuids):
@@ -97,7 +106,7 @@ class Targets:
 
     def _owners(self, items: dict[int, _Item]) -> dict[int, int]:
         """Return the PRODUCT of items, as far as they refer to one."""
-        known = self._products.owners
+        known = self._known
         owners = {ref: known[ref] for ref in items if ref in known}
         only = self._products.only_shaped
         for ref, item in items.items():
@@ -113,7 +122,7 @@ class Targets:
 
     def _ascend(self, asked: dict[int, set[int]], owners: dict[int, int]) -> dict[int, set[int]]:
         """Go from each item to what it refers to: note those that reach one product, return the others."""
-        known = self._products.owners
+        known = self._known
         remaining = {}
         for ref, refs in asked.items():
             reached = {known[one] for one in refs if one in known}

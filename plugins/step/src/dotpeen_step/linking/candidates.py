@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from dotpeen_step.inspection.products import Product
     from dotpeen_step.inspection.uuids import UuidOccurrence
 
+_LONGEST: Final = 80
+"""Characters of a name that a message has."""
+_SHOWN: Final = 5
+"""UUIDs of a product that a message has."""
 _NO_IDENTITY: Final = frozenset({Carrier.GUID_NAMESPACE, Carrier.GUID_RELATIONSHIP})
 
 
@@ -49,10 +53,15 @@ class Candidate:
         return ()
 
     def __str__(self) -> str:
-        revision = f" revision {self.product.revision}" if self.product.revision.strip() else ""
-        name = f" ({self.product.name})" if self.product.name not in ("", self.product.id) else ""
+        product = self.product
+        revision = f" revision {_short(product.revision)}" if product.revision.strip() else ""
+        name = f" ({_short(product.name)})" if product.name not in ("", product.id) else ""
         uuids = self.revision_uuids("")
-        return f"{self.product.id!r}{name}{revision}, {', '.join(uuids) or 'no UUID'}"
+        return f"{_short(product.id)!r}{name}{revision}, {', '.join(uuids[:_SHOWN]) or 'no UUID'}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def candidates(inspection: Inspection) -> tuple[Candidate, ...]:

@@ -20,6 +20,9 @@ _TYPES: Final = ("uuid", "int8", "int8", "text", "text", "text", "text", "int8")
 NAME_LENGTH: Final = 200
 """Characters of an item's name that are kept: it is for people."""
 
+_LENGTH: Final = 500
+"""Characters of any other text that are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
@@ -86,10 +89,8 @@ def forget_items(connection: Connection, file: int) -> None:
 
 
 def text(value: str) -> str:
-    """Return a text as PostgreSQL can hold it: a file may have NUL and halves of surrogate pairs in its strings."""
-    if "\0" in value:
-        value = value.replace("\0", "\ufffd")
-    return value.encode("utf-8", "replace").decode("utf-8")
+    """Return a text as it is kept: not too long, without NUL and halves of surrogate pairs, which no column holds."""
+    return value[:_LENGTH].replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _copy(connection: Connection, file: int, items: Iterable[Item]) -> int:

@@ -55,7 +55,7 @@ class UnclearRevisionError(DotpeenError):
 
     def __init__(self, message: str, uuids: Sequence[str]) -> None:
         self.uuids = tuple(uuids)
-        super().__init__(f"{message}: {', '.join(uuids)}", hint="say which: --uuid UUID")
+        super().__init__(f"{message}: {', '.join(uuids[:_NAMED])}", hint="say which: --uuid UUID")
 
 
 def evidence(candidate: Candidate, part: KnownPart) -> tuple[MatchedBy, ...]:

@@ -13,7 +13,7 @@ from dotpeen_step.part21.instance import Instance
 from dotpeen_step.part21.names import Names
 from dotpeen_step.part21.opening import start
 from dotpeen_step.part21.scanning import Layout, Pass
-from dotpeen_step.part21.searching import find_sections, search, unused_names
+from dotpeen_step.part21.searching import checked, find_sections, search, unused_names
 from dotpeen_step.part21.sections import DataSection, Section
 from dotpeen_step.part21.selection import ByKeyword, ByName, Everything, Selection
 from dotpeen_step.part21.source import Source
@@ -136,7 +136,7 @@ class Part21File:
         not check again, which is several times faster.
         """
         if self._layout is not None and self._layout.capitals:
-            return self.find(keywords)
+            return self._selected(keywords)
         return self._pass(keywords, ByKeyword(keywords))
 
     def _pass(self, keywords: frozenset[str] | None, selection: Selection) -> Iterator[Instance]:
@@ -152,6 +152,11 @@ class Part21File:
         if names is not None:
             self._forget()
             self._names = names
+
+    def _selected(self, keywords: frozenset[str]) -> Iterator[Instance]:
+        for instance in search(self._source, self._header.end, self.size, ByKeyword(keywords)):
+            if instance.keyword or not keywords.isdisjoint(instance.keywords):
+                yield instance
 
     def _forget(self) -> None:
         if self._names is not None:
@@ -187,12 +192,10 @@ class Part21File:
     def find(self, keywords: frozenset[str]) -> Iterator[Instance]:
         """Yield the instances with one of these keywords, in file order, as fast as bytes can be searched.
 
-        Nothing is checked between them. Keywords that the file has in small letters, against the standard, are
-        not found.
+        They are checked, and nothing between them is. Keywords that the file has in small letters, against the
+        standard, are not found.
         """
-        for instance in search(self._source, self._header.end, self.size, ByKeyword(keywords)):
-            if instance.keyword or not keywords.isdisjoint(instance.keywords):
-                yield instance
+        return (checked(self._source, instance) for instance in self._selected(keywords))
 
     def unused_ids(self, count: int) -> list[int]:
         """Return `count` consecutive instance names that the file neither defines nor refers to."""

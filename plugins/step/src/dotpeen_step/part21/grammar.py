@@ -55,6 +55,9 @@ INSTANCE: Final = re.compile(
 )
 """An entity instance with the blanks before it: where it starts, its number and, of a simple one, its keyword."""
 
+PART: Final = re.compile(rb"(%s)%s%s%s" % (KEYWORD, BLANK, nested(NESTED, ATOM, BLANK, KEYWORD), BLANK))
+"""One part of a complex instance: its keyword."""
+
 HEADER_ENTITY: Final = re.compile(
     rb"%s(%s)%s%s%s;" % (BLANK, KEYWORD, BLANK, nested(NESTED, ATOM, BLANK, KEYWORD), BLANK)
 )
@@ -93,7 +96,7 @@ RESOURCE_INSIDE: Final = re.compile(rb"[^<>\r\n]*+")
 NOTHING: Final = re.compile(rb"")
 SEMICOLON: Final = re.compile(rb";")
 PLAIN_DATA: Final = re.compile(rb"[Dd][Aa][Tt][Aa]%s;" % BLANK)
-SIGNATURE_END: Final = re.compile(rb"ENDSEC%s;" % BLANK)
+SIGNATURE_END: Final = re.compile(rb"ENDSEC[\x00-\x20]*+;")
 SKIMMED: Final = re.compile(rb"(?:[^';/]++|'[^']*+'|/(?!\*)|/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/)*+;")
 """Anything to the first semicolon outside of strings and comments."""
 

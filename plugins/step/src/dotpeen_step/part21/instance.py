@@ -6,13 +6,15 @@ import re
 from typing import Final
 
 from dotpeen_step.part21 import grammar
-from dotpeen_step.part21.parameters import parameters, tokens
+from dotpeen_step.part21.parameters import parameters
 from dotpeen_step.part21.values import Typed, Value
 
 _REFERENCES: Final = re.compile(
     rb"'[^']*+'|<[^<>]*+>|/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/|#([0-9]++)",
 )
 _HEAD: Final = re.compile(rb"#[0-9]++%s=%s" % (grammar.BLANK, grammar.BLANK))
+_LONGEST: Final = 4000  # digits, leading zeros included; Python's limit is a little higher
+_OPENED: Final = re.compile(rb"%s\(%s" % (_HEAD.pattern, grammar.BLANK))
 
 
 class Instance:
@@ -60,14 +62,15 @@ class Instance:
         """The keywords of all parts, in capitals, without decoding their parameters."""
         if self.keyword:
             return (self.keyword,)
-        depth = 0
-        found = []
-        for kind, token, _ in tokens(self.raw):
-            if kind == "mark":
-                depth += (token == b"(") - (token == b")")
-            elif kind == "keyword" and depth == 1:
-                found.append(token.decode("ascii").upper())
-        return tuple(found)
+        opened = _OPENED.match(self.raw)
+        position = opened.end() if opened else 0
+        found: list[str] = []
+        while part := grammar.PART.match(self.raw, position):
+            found.append(part[1].decode("ascii").upper())
+            position = part.end()
+        if self.raw[position : position + 1] == b")":
+            return tuple(found)
+        return tuple(part.keyword for part in self.parts)  # nested deeper than the pattern goes
 
     def part(self, keyword: str) -> tuple[Value, ...] | None:
         """Return the parameters of the part with this keyword, None where there is no such part."""
@@ -77,7 +80,10 @@ class Instance:
         return None
 
     def references(self) -> tuple[int, ...]:
-        """Return the instance names in the parameters, in order, each as often as it stands there."""
+        """Return the instance names in the parameters, in order, each as often as it stands there.
+
+        Numbers longer than a name can be are left out.
+        """
         head = _HEAD.match(self.raw)
         numbers = _REFERENCES.findall(self.raw, head.end() if head else 0)
-        return tuple(int(number) for number in numbers if number)
+        return tuple(int(number) for number in numbers if number and len(number) <= _LONGEST)

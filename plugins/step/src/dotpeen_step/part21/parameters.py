@@ -25,12 +25,19 @@ _SPACE: Final = re.compile(rb"\s+")
 def _number(text: bytes) -> int | float:
     try:
         return int(text)
-    except ValueError:
-        return float(text) if b"." in text or b"e" in text.lower() else float("inf")
+    except ValueError:  # a real, or an integer of more digits than Python reads
+        return float(text)
+
+
+def _name(text: bytes) -> Value:
+    try:
+        return Reference(int(text[1:]))
+    except ValueError:  # more digits than Python reads: no instance has that name
+        return OccurrenceName(text.decode("ascii"))
 
 
 _DECODERS: Final[dict[str, Callable[[bytes], Value]]] = {
-    "name": lambda text: Reference(int(text[1:])),
+    "name": _name,
     "number": _number,
     "string": lambda text: strings.decode(text[1:-1]),
     "enumeration": lambda text: Enumeration(text[1:-1].decode("ascii").upper()),
@@ -42,7 +49,7 @@ _DECODERS: Final[dict[str, Callable[[bytes], Value]]] = {
 
 
 def tokens(text: bytes) -> Iterator[tuple[str, bytes, int]]:
-    """Yield kind, text and offset of every token; blanks, comments and what is no token are passed over."""
+    """Yield kind, text and offset of every token of a text that was checked; blanks and comments are left out."""
     for token in _TOKENS.finditer(text):
         kind = token.lastgroup
         if kind is not None:
@@ -54,16 +61,19 @@ def parameters(text: bytes) -> tuple[Value, ...]:
     outer: list[tuple[str | None, list[Value]]] = []
     items: list[Value] = []
     keyword: str | None = None
-    for kind, token, _ in tokens(text):
-        if kind == "keyword":
-            keyword = token.decode("ascii").upper()
-        elif kind != "mark":
-            items.append(_DECODERS[kind](token))
-        elif token == b"(":
-            outer.append((keyword, items))
-            keyword, items = None, []
-        elif token == b")":
-            inner = tuple(items)
-            name, items = outer.pop()
-            items.append(inner if name is None else Typed(name, inner))
+    for token in _TOKENS.finditer(text):
+        kind = token.lastgroup
+        if kind == "mark":
+            mark = token["mark"]
+            if mark == b"(":
+                outer.append((keyword, items))
+                keyword, items = None, []
+            elif mark == b")":
+                inner = tuple(items)
+                name, items = outer.pop()
+                items.append(inner if name is None else Typed(name, inner))
+        elif kind == "keyword":
+            keyword = token["keyword"].decode("ascii").upper()
+        elif kind is not None:
+            items.append(_DECODERS[kind](token[kind]))
     return tuple(items)

@@ -100,21 +100,23 @@ class Pass:
     def _run(self, selection: Selection) -> Iterator[Instance]:
         """Take the instances that are right at a glance, and yield those that the selection finds."""
         window = self._window
-        start, end = window.run()
-        if start == end:
+        run = window.run()
+        if run.start == run.end:
             return
         text, base = window.text, window.base
         if self._names is not None:
             try:
-                numbers = bulk.numbers(text, start, end)
+                numbers = bulk.numbers(run.text, run.start, run.end)
             except ValueError:  # a name of thousands of digits
                 numbers = [limits.NAME + 1]
             if max(numbers) > limits.NAME:
-                window.position = start  # once more, one by one, for the message
+                window.position = run.shift + run.start  # once more, one by one, for the message
                 return
-            self._register(numbers, base + start, base + end)
-        for begin, stop, number, keyword in selection.found(text, start, end):
-            yield Instance(number, base + begin, keyword.decode("ascii"), text[begin:stop])
+            offset = base + run.shift
+            self._register(numbers, offset + run.start, offset + run.end)
+        for begin, stop, number, keyword in selection.found(run.text, run.start, run.end):
+            raw = text[run.shift + begin : run.shift + stop]
+            yield Instance(number, base + run.shift + begin, keyword.decode("ascii"), raw)
 
     def _one(self) -> Instance:
         """Take one instance, whatever it has in it."""

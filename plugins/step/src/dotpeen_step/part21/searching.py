@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from dotpeen_step.part21 import limits
+from dotpeen_step.part21 import grammar, limits
 from dotpeen_step.part21.errors import Part21LimitError
 from dotpeen_step.part21.instance import Instance
+from dotpeen_step.part21.lexing import Form, SyntaxProblem, lex
 from dotpeen_step.part21.masking import last_end, masked
 from dotpeen_step.part21.opening import data_parameters
 from dotpeen_step.part21.sections import DataSection
@@ -60,6 +61,22 @@ def search(
         if selection.possible(work):
             for begin, stop, number, keyword in selection.found(work, 0, cut):
                 yield Instance(number, offset + begin, keyword.decode("ascii").upper(), text[begin:stop])
+
+
+def checked(source: Source, instance: Instance) -> Instance:
+    """Return an instance that was found by searching. Raises `Part21Error` where it is wrong."""
+    head = grammar.HEAD.match(instance.raw)
+    if head is None or len(head[2].lstrip(b"0")) > limits.NAME_DIGITS:
+        reason = f"an instance name with more than {limits.NAME_DIGITS} digits"
+        raise source.error(instance.offset, reason, kind=Part21LimitError)
+    if grammar.INSTANCE.fullmatch(instance.raw) is None:
+        try:
+            lex(instance.raw, 0, Form.INSTANCE, complete=True)
+        except SyntaxProblem as problem:
+            raise source.error(
+                instance.offset + problem.position, problem.reason, kind=problem.kind
+            ) from None
+    return instance
 
 
 def find_sections(source: Source, start: int, *, block: int = BLOCK) -> Iterator[DataSection]:

@@ -11,11 +11,14 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final, Protocol, TypeAlias
 
+from dotpeen_step.part21 import limits
+
 Found: TypeAlias = tuple[int, int, int, bytes]
 """Where an instance begins and ends in a text, its number, and the keyword of a simple one."""
 
 _BODY: Final = rb"[^';]*+(?:'[^']*+'[^';]*+)*+;"
 _REST: Final = re.compile(_BODY)
+_DIGITS: Final = limits.NAME_DIGITS
 _EACH: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+%s" % _BODY)
 _NAME: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+")
 _DEFINITION: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=")
@@ -39,7 +42,7 @@ class Everything:
     def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
         """Yield all instances."""
         for found in _EACH.finditer(text, start, end):
-            yield found.start(), found.end(), int(found[1]), found[2] or b""
+            yield found.start(), found.end(), int(found[1][-_DIGITS:]), found[2] or b""
 
     def possible(self, text: bytes) -> bool:
         """There may be some anywhere."""
@@ -65,7 +68,7 @@ class _Candidates:
             if name is None or keyword is None or rest is None:  # an anchor, a reference
                 continue
             outside = rest.end()
-            number = int(name[1])
+            number = int(name[1][-_DIGITS:])
             if self._wanted(number, text, place, outside):
                 yield begin, outside, number, keyword[1] or b""
 
@@ -102,12 +105,8 @@ class ByName:
 
     def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
         """Yield the instances with these names."""
-        names, zeros = self._names, b"#0" in text
         outside = start  # a place in no string: behind it, an even number of apostrophes leads to another
-        for head in _DEFINITION.finditer(text, start, end):
-            digits = head[1]
-            if digits not in names and not (zeros and digits.lstrip(b"0") in names):
-                continue
+        for head in self._heads(text, start, end):
             place = head.start()
             if place < outside or text.count(b"'", outside, place) & 1:
                 continue
@@ -116,7 +115,25 @@ class ByName:
             if keyword is None or rest is None:  # an anchor, a reference
                 continue
             outside = rest.end()
-            yield place, outside, int(digits), keyword[1] or b""
+            yield place, outside, int(head[1][-_DIGITS:]), keyword[1] or b""
+
+    def _heads(self, text: bytes, start: int, end: int) -> Iterator[re.Match[bytes]]:
+        """Yield what looks like the head of one of these instances, in a string perhaps."""
+        names = self._names
+        if b"#0" in text:  # names with zeros before them
+            for head in _DEFINITION.finditer(text, start, end):
+                if (head[1].lstrip(b"0") or b"0") in names:
+                    yield head
+            return
+        # Nearly all instances are others: no match is made of those.
+        place = start
+        for digits in [digits for digits in _DEFINITION.findall(text, start, end) if digits in names]:
+            wanted = None
+            while wanted is None or wanted[1] != digits:
+                place = text.index(b"#" + digits, place)
+                wanted = _DEFINITION.match(text, place, end)
+                place += 1
+            yield wanted
 
     def possible(self, text: bytes) -> bool:
         """Any text may have them."""

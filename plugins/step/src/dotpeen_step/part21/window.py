@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from dotpeen_step.part21 import bulk, grammar, limits
 from dotpeen_step.part21.errors import Part21Error, Part21LimitError
 from dotpeen_step.part21.lexing import Form, IncompleteError, SyntaxProblem, lex, shown
+from dotpeen_step.part21.masking import uncommented
 from dotpeen_step.part21.source import Source
 
 BLOCK: Final = 256 * 1024
 _LEXED: Final = 2 * BLOCK  # within which an error is found before the statement's end is looked for
 _AHEAD: Final = 32  # more than the longest word that opens or closes something
+
+
+class Run(NamedTuple):
+    """Instances that follow each other, in `text`, which has no comments and begins at `shift` of the window's."""
+
+    text: bytes
+    start: int
+    end: int
+    shift: int
 
 
 class Window:
@@ -24,8 +34,8 @@ class Window:
         self.base = start
         self.position = 0
         self._block = block
-        self._mapped = b""
-        self._mapped_from = 0
+        self._plain = self._mapped = b""
+        self._run_from = 0
 
     @property
     def offset(self) -> int:
@@ -43,7 +53,7 @@ class Window:
         Raises `Part21LimitError` where a statement has no end within the limit.
         """
         rest = self.text[self.position :]
-        self.text = self._mapped = b""
+        self.text = self._plain = self._mapped = b""
         self.base += self.position
         self.position = 0
         if len(rest) >= limits.STATEMENT:
@@ -56,14 +66,16 @@ class Window:
         more = max(self._block, min(len(rest), limits.STATEMENT - len(rest)))
         self.text = rest + self.source.read(self.base + len(rest), more)
 
-    def run(self) -> tuple[int, int]:
-        """Take the instances at the position that are right at a glance; return where in the text they are."""
-        start = self.position
-        if not self._mapped_from <= start < self._mapped_from + len(self._mapped):
-            self._mapped = self.text[start : start + 2 * self._block].translate(bulk.MAPPED)
-            self._mapped_from = start
-        self.position = self._mapped_from + bulk.run_end(self._mapped, start - self._mapped_from)
-        return start, self.position
+    def run(self) -> Run:
+        """Take the instances at the position that are right at a glance; comments among them don't matter."""
+        place = self.position - self._run_from
+        if not (self._mapped and 0 <= place < len(self._mapped)):
+            self._run_from, place = self.position, 0
+            self._plain = uncommented(self.text[self.position : self.position + 2 * self._block])
+            self._mapped = self._plain.translate(bulk.MAPPED)
+        end = bulk.run_end(self._mapped, place)
+        self.position = self._run_from + end
+        return Run(self._plain, place, end, self._run_from)
 
     def take(
         self, pattern: re.Pattern[bytes], form: Form, *, head: re.Pattern[bytes] | None = None

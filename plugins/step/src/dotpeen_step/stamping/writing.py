@@ -94,22 +94,22 @@ class Draft:
 def drafting(source: Path, target: Path, *, ahead: int = 0, durable: bool = True) -> Iterator[Draft]:
     """Begin a new file made of `source` that takes the place of `target`, which may be the same file.
 
-    It is made under the name `NAME.part`, with the mode of the file that it replaces or else of `source`, and moved to
-    its place when it was finished; `durable`: and is on disk. Where it isn't finished, it is gone afterwards; a kill
-    leaves at most `NAME.part`, which the next run overwrites. A symbolic link stays, and the file that it names is
-    written. The first `ahead` bytes are copied in the background meanwhile, in the expectation that no edit is in them.
-    Raises `ConfigurationError`.
+    It is made under the name `NAME.part`, with mode and owner of the file that it replaces or else the mode of
+    `source`, and moved to its place when it was finished; `durable`: and is on disk. Where it isn't finished, it is
+    gone afterwards; a kill leaves at most `NAME.part`, which the next run overwrites. A symbolic link stays, and the
+    file that it names is written. The first `ahead` bytes are copied in the background meanwhile, in the expectation
+    that no edit is in them. Raises `ConfigurationError`.
     """
     place = Path(os.path.realpath(target))
     part = place.with_name(f"{place.name}.part")
     try:
         with source.open("rb") as original:
-            mode = _mode(place, original)
+            like = _like(place, original)
             # A new one: what was left under the name may be a link to somewhere else.
             part.unlink(missing_ok=True)
             try:
                 with part.open("xb", buffering=0) as new:
-                    part.chmod(mode)
+                    _make_like(part, like, replaced=place.exists())
                     draft = Draft(source, original, new, ahead=ahead, durable=durable)
                     try:
                         yield draft
@@ -132,7 +132,8 @@ def write_edited(source: Path, target: Path, edits: Iterable[Edit], *, durable: 
         return draft.finish(edits)
 
 
-def _mode(place: Path, original: BinaryIO) -> int:
+def _like(place: Path, original: BinaryIO) -> os.stat_result:
+    """Return what the new file is to be like: the file that it replaces, or the original."""
     try:
         found = place.stat()
     except FileNotFoundError:
@@ -142,7 +143,15 @@ def _mode(place: Path, original: BinaryIO) -> int:
             f"{place} can't be written: it is no regular file",
             hint="name a file that may be replaced with -o",
         )
-    return stat.S_IMODE(found.st_mode)
+    return found
+
+
+def _make_like(part: Path, like: os.stat_result, *, replaced: bool) -> None:
+    if replaced and hasattr(os, "chown"):
+        # Another's file stays that one's where we may give it away. Before the mode, parts of which this takes away.
+        with suppress(OSError):
+            os.chown(part, like.st_uid, like.st_gid)
+    part.chmod(stat.S_IMODE(like.st_mode))
 
 
 def _copy(original: BinaryIO, new: BinaryIO, span: Span) -> None:
