@@ -165,6 +165,7 @@ def test_a_folder_is_proposed_and_nothing_is_written(
     assert "broken.stp: left out: " in shown.stderr
 
 
+@pytest.mark.slow
 def test_what_is_certain_is_applied_once(step: Callable[..., Finished], plant: Plant, cad: Path) -> None:
     applied = step("link", "--scan", cad, "--apply", "--json")
     assert applied.returncode == 1

@@ -420,6 +420,21 @@ def test_a_file_can_be_stamped_in_its_place(tmp_path: Path) -> None:
     assert file.read_bytes() == stamped(part21(PLATE))
 
 
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_a_large_file_that_is_copied_ahead_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carrier: Carrier
+) -> None:
+    monkeypatch.setattr(sys.modules[stamp.__module__], "_WORTH_IT", 0)
+    file, out = tmp_path / "plate.stp", tmp_path / "out.stp"
+    content = part21(PLATE, schema=AP242_E4)
+    file.write_bytes(content)
+    done = stamp(file, [PN_1], out, carrier=carrier)
+    assert (out.read_bytes(), done.size) == (stamped(content, carrier=carrier), out.stat().st_size)
+    with pytest.raises(StampError):
+        stamp(file, [PN_2], tmp_path / "other.stp", carrier=carrier)
+    assert sorted(tmp_path.iterdir()) == [out, file]
+
+
 def test_an_error_writes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "plate.stp"
     file.write_bytes(part21(PLATE))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dotpeen.errors import ConfigurationError
 from dotpeen_step.stamping.edits import Edit, Span, edited, pieces
-from dotpeen_step.stamping.writing import write_edited
+from dotpeen_step.stamping.writing import drafting, write_edited
 
 CONTENT = b"ISO-10303-21;\r\nHEADER;\r\nENDSEC;\r\n"
 
@@ -57,6 +57,21 @@ def test_the_file_is_what_the_edits_say(drawn: tuple[bytes, list[Edit]]) -> None
         size = write_edited(source, target, edits, durable=False)
         assert (target.read_bytes(), size) == (edited(content, edits), target.stat().st_size)
         assert sorted(one.name for one in Path(folder).iterdir()) == ["source", "target"]
+
+
+@pytest.mark.parametrize("ahead", [1, 20, len(CONTENT), 10_000])
+@pytest.mark.parametrize("edits", [[], [Edit(5, 9, b"*")], [Edit.insert(25, b"*")]])
+def test_what_was_copied_ahead_makes_no_difference(source: Path, ahead: int, edits: list[Edit]) -> None:
+    target = source.with_name("target.stp")
+    with drafting(source, target, ahead=ahead) as draft:
+        assert draft.finish(edits) == len(edited(CONTENT, edits))
+    assert target.read_bytes() == edited(CONTENT, edits)
+
+
+def test_a_draft_that_is_not_finished_is_gone(source: Path) -> None:
+    with drafting(source, source.with_name("target.stp"), ahead=20):
+        assert source.with_name("target.stp.part").exists()
+    assert [one.name for one in source.parent.iterdir()] == ["source.stp"]
 
 
 def test_edits_come_in_any_order_and_insertions_at_one_place_in_theirs() -> None:
@@ -167,7 +182,7 @@ def test_a_kill_at_any_time_leaves_the_older_file_or_the_new_one(tmp_path: Path)
     source.write_bytes(CONTENT * 200_000)
     code = (
         "import sys; from pathlib import Path; from dotpeen_step.stamping.edits import Edit\n"
-        "from dotpeen_step.stamping.writing import write_edited\n"
+        "from dotpeen_step.stamping.writing import drafting, write_edited\n"
         "print('ready', flush=True)\n"
         "while True: write_edited(Path(sys.argv[1]), Path(sys.argv[2]), [Edit.insert(9, b'*')], durable=False)\n"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -16,12 +16,12 @@ from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from dotpeen.api.body import discard, stream_body
 from dotpeen.api.call import Answer, Call, decode
 from dotpeen.api.failures import as_problem
 from dotpeen.api.plugin_host import UNFORESEEN, Host, failed
 from dotpeen.api.problems import MEDIA_TYPE, PROBLEMS, Problem
 from dotpeen.api.routing import Foreign, Route, Routes
+from dotpeen.api.uploads import Upload
 from dotpeen.contributions import ApiRouter, Audience
 from dotpeen.errors import (
     AmbiguousIdentifierError,
@@ -144,11 +144,11 @@ class _Handler:
     async def answer(self, call: Call) -> Answer:
         """Hand the request on as the plugin's application expects it."""
         contributed = self.mounted.contributed
-        upload: _Upload | None = None
+        upload: Upload | None = None
         body: bytes | AsyncIterator[bytes] = b""
         if call.method not in ("GET", "HEAD"):
             if contributed.max_body is not None:
-                upload = _Upload(call, contributed.max_body)
+                upload = Upload(call, contributed.max_body)
                 body = upload.pieces()
             else:
                 body = await call.read_body()
@@ -187,39 +187,6 @@ class _Handler:
             await answer.stream.close()
             answer.stream = None
         return answer
-
-
-class _Upload:
-    """A body on its way to a route that reads it as it comes."""
-
-    def __init__(self, call: Call, limit: int) -> None:
-        self._call = call
-        self._limit = limit
-        self._begun = False
-        empty = call.headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in call.headers
-        self._complete = empty or call.receive is None
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield it. Raises `Problem`."""
-        if self._call.receive is not None:
-            self._begun = True
-            async for piece in stream_body(self._receive, self._call.headers, limit=self._limit):
-                yield piece
-
-    async def _receive(self) -> MutableMapping[str, Any]:
-        assert self._call.receive is not None  # noqa: S101 - asked before
-        message = await self._call.receive()
-        self._complete = not message.get("more_body", False)
-        return message
-
-    async def end(self, answer: Answer) -> None:
-        """See to it that an answer that came before the body's end reaches its client."""
-        if self._complete:
-            return
-        # Whoever asked whether to send it at all (RFC 9110 10.1.1) has sent nothing yet.
-        if self._begun or b"expect" not in self._call.headers:
-            await discard(self._receive)
-        answer.headers.append((b"connection", b"close"))
 
 
 def _mounted(plugin: str, contributed: ApiRouter) -> Mounted:

@@ -14,12 +14,12 @@ from dotpeen.database import connect
 from dotpeen.database.pool import Pool, make_pool
 from dotpeen.plugins import Plugins
 from dotpeen.records import change, record
+from dotpeen.records.loading import load_shapes
 from dotpeen.records.query import DEFAULT_LIMIT
 from dotpeen.records.question import Question, refusal
 from dotpeen.records.record import Batch, Filters, Page, Record, Resolution
 from dotpeen.records.records import SESSIONS
 from dotpeen.records.shape import Shape, Shapes
-from dotpeen.records.loading import load_shapes
 from dotpeen.records.wire_records import answered
 from dotpeen.registry import Registry
 

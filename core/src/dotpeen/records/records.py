@@ -13,12 +13,12 @@ import psycopg
 from dotpeen.database import Connection, connect
 from dotpeen.plugins import Plugins
 from dotpeen.records import change, record
+from dotpeen.records.loading import load_shapes
 from dotpeen.records.pool import SyncPool, new_pool, session
 from dotpeen.records.query import DEFAULT_LIMIT
 from dotpeen.records.question import Ask, Question, Row, refusal, rows_of
 from dotpeen.records.record import Batch, Filters, Page, Record, Resolution
 from dotpeen.records.shape import Shape, Shapes
-from dotpeen.records.loading import load_shapes
 from dotpeen.registry import Registry
 
 T = TypeVar("T")

@@ -35,9 +35,10 @@ def uncommented(text: bytes) -> bytes:
     outside = place = 0
     while (place := text.find(b"/*", place)) >= 0:
         in_string = text.count(b"'", outside, place) & 1
-        end = text.find(b"'", place) + 1 if in_string else text.find(b"*/", place + 2) + 2
-        if end < place:  # it has no end
+        end = text.find(b"'", place) if in_string else text.find(b"*/", place + 2)
+        if end < 0:
             break
+        end += 1 if in_string else 2
         if not in_string:
             blanked[place:end] = b" " * (end - place)
         outside = place = end

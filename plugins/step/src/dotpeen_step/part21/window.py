@@ -177,5 +177,5 @@ class Window:
     ) -> Part21Error:
         """Return the error that names the place behind the blanks at the position, and what stands there."""
         self.blanks()
-        found = shown(self.text[self.position : self.position + 40])
+        found = shown(self.source.read(self.offset, 40))
         return self.source.error(self.offset, f"{reason}, found {found}", hint=hint, kind=kind)

@@ -51,9 +51,8 @@ class Draft:
         """Complete the file and return its bytes. Raises `ConfigurationError` where the original was written to."""
         wanted = list(pieces(self._version.size, edits))
         reached = self._reached()
-        if reached and not (
-            isinstance(wanted[0], Span) and wanted[0].offset == 0 and wanted[0].end >= reached
-        ):
+        first = wanted[0] if wanted else None
+        if reached and not (isinstance(first, Span) and first.offset == 0 and first.end >= reached):
             self._new.seek(0)
             self._new.truncate()
             reached = 0
