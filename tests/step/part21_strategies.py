@@ -90,8 +90,24 @@ def _character(draw: st.DrawFn, character: str) -> bytes:
 
 
 BLANKS = st.sampled_from(
-    [b"", b"", b"", b"", b" ", b"\n", b"\r\n", b"\r", b"  \t ", b"/**/", b" /* ' */ ", b"/* #1=A(); **/"]
-    + [b"/*\n * ENDSEC; \n */", b"\\N\\", b"\x0c", b'/* < " */']
+    [
+        b"",
+        b"",
+        b"",
+        b"",
+        b" ",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b"  \t ",
+        b"/**/",
+        b" /* ' */ ",
+        b"/* #1=A(); **/",
+        b"/*\n * ENDSEC; \n */",
+        b"\\N\\",
+        b"\x0c",
+        b'/* < " */',
+    ]
 )
 
 

@@ -234,6 +234,25 @@ def test_what_is_made_to_exhaust_is_refused_soon(case: str, tmp_path: Path) -> N
     assert memory < 120
 
 
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "large.stp"
+    head, _, tail = part21("#1=PRODUCT('it''s; large','','',());").partition(b"ENDSEC;\nEND-")
+    with path.open("wb") as file:
+        file.write(head)
+        for number in range(2, 3_000_000, 1000):
+            points = (
+                b"#%d=CARTESIAN_POINT('',(0.,%d.5,-2.E-003));\n" % (each, each)
+                for each in range(number, number + 1000)
+            )
+            file.write(b"".join(points))
+        file.write(b"ENDSEC;\nEND-" + tail)
+    _, memory, message = measured(path)
+    assert message == "1"
+    assert path.stat().st_size > 140_000_000
+    assert memory < 100
+
+
 def measured(path: Path) -> tuple[float, float, str]:
     """Scan a file in a process of its own: seconds, most MiB it had, and the last line it wrote."""
     program = (
