@@ -91,22 +91,9 @@ def _character(draw: st.DrawFn, character: str) -> bytes:
 
 BLANKS = st.sampled_from(
     [
-        b"",
-        b"",
-        b"",
-        b"",
-        b" ",
-        b"\n",
-        b"\r\n",
-        b"\r",
-        b"  \t ",
-        b"/**/",
-        b" /* ' */ ",
-        b"/* #1=A(); **/",
-        b"/*\n * ENDSEC; \n */",
-        b"\\N\\",
-        b"\x0c",
-        b'/* < " */',
+        *[b""] * 4,
+        *[b" ", b"\n", b"\r\n", b"\r", b"  \t ", b"\x0c", b"\\N\\"],
+        *[b"/**/", b" /* ' */ ", b"/* #1=A(); **/", b"/*\n * ENDSEC; \n */", b'/* < " */'],
     ]
 )
 

@@ -116,6 +116,14 @@ def read_uuid(text: str) -> UUID:
         raise InvalidUuidError(text, error.reason) from None
 
 
+def find_uuid(text: str) -> str | None:
+    """Return the UUID that a text is, written as `read_uuid` takes it, in its canonical form; None for other texts."""
+    try:
+        return str(read_uuid(text))
+    except InvalidUuidError:
+        return None
+
+
 def is_cuid(text: str) -> bool:
     """Tell whether a text has the form of a CUID: a hint only, a part number may have it too."""
     return _CUID.fullmatch(text) is not None

@@ -31,7 +31,7 @@ from dotpeen.exchange import (
 )
 from dotpeen.exchange.files import write_whole
 from dotpeen.exchange.importing import Imported
-from dotpeen.identifiers import InvalidUuidError, read_uuid
+from dotpeen.identifiers import find_uuid
 from dotpeen.plugins import load_plugins
 from dotpeen.records import Shape, load_shapes
 from dotpeen.records.lookup import find
@@ -198,11 +198,8 @@ def _uuid_of(connection: Connection, shape: Shape, identifier: str) -> str:
     try:
         match = answered(connection, find(shape, identifier, audience="internal", fields=()))
     except RecordNotFoundError:
-        try:
-            canonical = str(read_uuid(identifier))
-        except InvalidUuidError:
-            canonical = identifier
-        if canonical == identifier:
+        canonical = find_uuid(identifier)
+        if canonical is None or canonical == identifier:
             raise
         match = answered(connection, find(shape, canonical, audience="internal", fields=()))
     if match.row.uuid is None:

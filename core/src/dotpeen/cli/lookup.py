@@ -16,7 +16,7 @@ from rich.text import Text
 from dotpeen.cli.context import Context, EntityOption, JsonOption, current
 from dotpeen.database import Connection
 from dotpeen.errors import AmbiguousIdentifierError, NotMigratedError, RecordNotFoundError
-from dotpeen.identifiers import InvalidUuidError, read_uuid
+from dotpeen.identifiers import find_uuid
 from dotpeen.plugins import Plugins, load_plugins
 from dotpeen.records import Match, Shape, Shapes, load_shapes
 from dotpeen.records.lookup import by_key, by_uuid, find
@@ -74,7 +74,7 @@ def lookup(
             for name in chosen:
                 shapes.entity(name)
         answers = _ask(connection, shapes, chosen, identifier)
-        canonical = _canonical(identifier)
+        canonical = find_uuid(identifier)
         if answers.empty and canonical not in (None, identifier):
             answers = _ask(connection, shapes, chosen, str(canonical))
         if answers.empty and canonical is not None:
@@ -167,13 +167,6 @@ def _asked(shared: Context, plugins: Plugins, hook: str, **arguments: Any) -> li
     with shared.connect("lookup") as connection:
         answers = plugins.call(hook, timeout=PLUGIN_SECONDS, connection=connection, **arguments)
     return [(plugin, one) for plugin, found in answers for one in found]
-
-
-def _canonical(identifier: str) -> str | None:
-    try:
-        return str(read_uuid(identifier))
-    except InvalidUuidError:
-        return None
 
 
 @contextmanager

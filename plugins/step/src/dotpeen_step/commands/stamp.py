@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
-from dotpeen import Record, Records
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.errors import ConfigurationError, NotMigratedError, RecordNotFoundError
-from dotpeen.identifiers import InvalidUuidError, read_uuid
-from dotpeen_step.linking.parts import ENTITY, number_column
+from dotpeen_step.commands.records import records_of
+from dotpeen_step.linking.parts import ENTITY, find_record, number_column, number_of
 from dotpeen_step.plugin import settings
 
 if TYPE_CHECKING:
+    from dotpeen import Record, Records
     from dotpeen_step.inspection.carriers import Carrier
     from dotpeen_step.stamping import Wanted
     from dotpeen_step.stamping.plan import Stamp, StampPlan
@@ -82,7 +82,7 @@ def stamp_file(
     shared = current(context)
     target = _target(file, output, in_place=in_place, dry_run=dry_run)
     carrier = _carrier(anchor=anchor, uuid_attribute=uuid_attribute)
-    with Records(shared.registry, shared.url, plugins=shared.plugins) as records:
+    with records_of(shared) as records:
         column = number_column(shared.registry, settings(shared.registry))
         wanted = [_wanted(records, part, column) for part in parts]
     if target is not None and not in_place and target.is_file():
@@ -129,16 +129,10 @@ def _wanted(records: Records, text: str, column: str | None) -> Wanted:
     part, choice, found = _split(records, text)
     if found.uuid is None:
         raise NotMigratedError(ENTITY, f"run `dotpeen migrate up --entity {ENTITY}` first")
-    if column is not None and column not in found.values:
-        raise ConfigurationError(
-            f"[plugins.step] part_number: {ENTITY} has no column {column!r}",
-            hint="name the column of the part number, as the database has it",
-        )
-    number = found.values[column] if column is not None else None
     return Wanted(
         part=part,
         uuid=str(found.uuid),
-        number=None if number is None else str(number),
+        number=number_of(found, column),
         choice=choice,
     )
 
@@ -148,23 +142,10 @@ def _split(records: Records, text: str) -> tuple[str, str | None, Record]:
     places = [place for place, character in enumerate(text) if character == "="]
     for end in (len(text), *reversed(places)):
         try:
-            return text[:end], text[end + 1 :] if end < len(text) else None, _find(records, text[:end])
+            return text[:end], text[end + 1 :] if end < len(text) else None, find_record(records, text[:end])
         except RecordNotFoundError:
             continue
     raise RecordNotFoundError(ENTITY, text.partition("=")[0])
-
-
-def _find(records: Records, identifier: str) -> Record:
-    try:
-        return records.find(ENTITY, identifier)
-    except RecordNotFoundError:
-        try:
-            canonical = str(read_uuid(identifier))
-        except InvalidUuidError:
-            canonical = identifier
-        if canonical == identifier:
-            raise
-        return records.find(ENTITY, canonical)
 
 
 def _lines(plan: StampPlan) -> Iterator[str]:

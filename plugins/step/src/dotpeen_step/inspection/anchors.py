@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from dotpeen.identifiers import InvalidUuidError, canonical_uuid
+from dotpeen.identifiers import InvalidUuidError, canonical_uuid, find_uuid
 from dotpeen_step.inspection.carriers import Carrier
-from dotpeen_step.inspection.forms import looks_alike, read_shaped
+from dotpeen_step.inspection.forms import looks_alike
 from dotpeen_step.part21.values import Reference, Resource
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class AnchorUuids:
         try:
             return canonical_uuid(anchor.name)
         except InvalidUuidError:
-            uuid = read_shaped(name)
+            uuid = find_uuid(name)
         if uuid is not None or looks_alike(name):
             said = "is not the bare UUID" if uuid is not None else "looks like a UUID and is none"
             self._findings.add("anchor-form", anchor.offset, f"the anchor <{anchor.name[:80]}> {said}", _BARE)
@@ -109,7 +109,7 @@ class AnchorUuids:
         if reference.id is not None:
             self.external.add(reference.id)
         fragment = unquote(reference.uri.rpartition("#")[2]) if "#" in reference.uri else ""
-        uuid = read_shaped(fragment)
+        uuid = find_uuid(fragment)
         if uuid is not None:
             self._uuids.add(
                 uuid,

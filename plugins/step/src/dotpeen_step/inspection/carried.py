@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from dotpeen.identifiers import InvalidUuidError
+from dotpeen.identifiers import InvalidUuidError, find_uuid
 from dotpeen_step.inspection.carriers import ASSIGNMENTS, GUID_ENTITIES, UUID_ATTRIBUTES, Carrier
-from dotpeen_step.inspection.forms import may_hold_uuid, read_carried, read_shaped
+from dotpeen_step.inspection.forms import may_hold_uuid, read_carried
 from dotpeen_step.part21.values import Reference, Typed
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class CarriedUuids:
     def _take_assignment(self, instance: Instance, carrier: Carrier) -> None:
         for part in instance.parts:
             text = _first_text(part.parameters)
-            uuid = read_shaped(text) if text else None
+            uuid = find_uuid(text) if text else None
             if uuid is None or text is None:
                 continue
             # The items are the last attribute, a single one or a set; role and source come before.

@@ -39,14 +39,6 @@ def read_carried(text: str) -> str:
             raise error from None
 
 
-def read_shaped(text: str) -> str | None:
-    """Return the normal form of a text that has the form of a UUID, None for any other text."""
-    try:
-        return str(read_uuid(text))
-    except InvalidUuidError:
-        return None
-
-
 def looks_alike(text: str) -> bool:
     """Tell whether a text was probably meant as a UUID: braces, a prefix, underscores, no hyphens."""
     return _ALIKE.fullmatch(text.strip()) is not None

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from dotpeen.identifiers import find_uuid
 from dotpeen_step.inspection.carried import references_in
 from dotpeen_step.inspection.carriers import Carrier
 from dotpeen_step.inspection.columns import Column
-from dotpeen_step.inspection.forms import is_named_uuid, may_be_named_uuid, may_hold_uuid, read_shaped
+from dotpeen_step.inspection.forms import is_named_uuid, may_be_named_uuid, may_hold_uuid
 from dotpeen_step.part21.values import Reference
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class PropertyUuids:
     def _take_value(self, item: Instance, *, label: str, target: int | None, named: bool) -> None:
         """Add the value of a representation item that stands for an attribute."""
         text = _text(item.part(_ITEM) or ()) if not item.keyword else _text(item.parameters[1:2])
-        uuid = read_shaped(text)
+        uuid = find_uuid(text)
         if uuid is not None:
             self._add(item, uuid, text, label, target, named=named)
         elif named and text.strip():
@@ -143,11 +144,11 @@ class PropertyUuids:
         attributes = _attributes(definition)
         own = tuple(_text(attributes[at : at + 1]) for at in range(2))
         target = next(references_in(attributes[2:3]), None)
-        names = [text for text in (*own, *general) if text.strip() and read_shaped(text) is None]
+        names = [text for text in (*own, *general) if text.strip() and find_uuid(text) is None]
         named = next((name for name in names if is_named_uuid(name)), None)
         label = named or next(iter(names), "")
         for text in dict.fromkeys((*own, *general)):
-            if (uuid := read_shaped(text)) is not None:
+            if (uuid := find_uuid(text)) is not None:
                 self._add(definition, uuid, text, label, target, named=named is not None)
 
     def _add(

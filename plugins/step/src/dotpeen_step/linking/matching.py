@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dotpeen.errors import DotpeenError
-from dotpeen.identifiers import InvalidUuidError, read_uuid
+from dotpeen.identifiers import find_uuid
 from dotpeen_step.linking.candidates import Candidate
 from dotpeen_step.linking.links import MatchedBy
 
@@ -124,10 +124,7 @@ _HINT: Final = "say which: --product ID, NAME, UUID or #INSTANCE"
 
 
 def _chosen(found: Sequence[Candidate], text: str, file: str) -> Candidate:
-    try:
-        uuid = str(read_uuid(text))
-    except InvalidUuidError:
-        uuid = ""
+    uuid = find_uuid(text)
     for fitting in (
         [one for one in found if uuid in one.known_by],
         [one for one in found if f"#{one.product.product_ref}" == text],

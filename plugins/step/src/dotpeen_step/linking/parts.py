@@ -15,7 +15,7 @@ from dotpeen.errors import (
     RecordConflictError,
     RecordNotFoundError,
 )
-from dotpeen.identifiers import InvalidUuidError, read_uuid
+from dotpeen.identifiers import find_uuid
 from dotpeen.registry import Registry
 from dotpeen_step.settings import Settings
 
@@ -77,17 +77,34 @@ def find_part(records: Records, identifier: str, column: str | None) -> Part:
     Raises `RecordNotFoundError`, `AmbiguousIdentifierError`, `NotMigratedError` for a part without a UUID,
     `ReferenceNotReadyError`, and `ConfigurationError` for a column that isn't there.
     """
+    return part_of(find_record(records, identifier), column)
+
+
+def find_record(records: Records, identifier: str) -> Record:
+    """Return the record of the part that answers to an identifier, also where a UUID is written as `{…}` or URN.
+
+    Raises `RecordNotFoundError`, `AmbiguousIdentifierError`.
+    """
     try:
-        found = records.find(ENTITY, identifier)
+        return records.find(ENTITY, identifier)
     except RecordNotFoundError:
-        try:
-            canonical = str(read_uuid(identifier))
-        except InvalidUuidError:
-            canonical = identifier
-        if canonical == identifier:
+        canonical = find_uuid(identifier)
+        if canonical is None or canonical == identifier:
             raise
-        found = records.find(ENTITY, canonical)
-    return part_of(found, column)
+        return records.find(ENTITY, canonical)
+
+
+def number_of(record: Record, column: str | None) -> str | None:
+    """Return the part number of a record. Raises `ConfigurationError` for a column that isn't there."""
+    if column is None:
+        return None
+    if column not in record.values:
+        raise ConfigurationError(
+            f"[plugins.step] part_number: {ENTITY} has no column {column!r}",
+            hint="name the column of the part number, as the database has it",
+        )
+    number = record.values[column]
+    return None if number is None else str(number)
 
 
 def parts_by_uuid(records: Records, uuids: Iterable[str], column: str | None) -> Mapping[str, Part]:
@@ -119,18 +136,8 @@ def part_of(record: Record, column: str | None) -> Part:
         raise ReferenceNotReadyError(
             f"{ENTITY} has no {REFERENCE} yet", hint=f"run: dotpeen migrate up --entity {ENTITY}"
         )
-    if column is not None and column not in record.values:
-        raise ConfigurationError(
-            f"[plugins.step] part_number: {ENTITY} has no column {column!r}",
-            hint="name the column of the part number, as the database has it",
-        )
-    number = record.values[column] if column is not None else None
     reference = record.values[REFERENCE]
-    return Part(
-        str(record.uuid),
-        None if number is None else str(number),
-        None if reference is None else str(reference),
-    )
+    return Part(str(record.uuid), number_of(record, column), None if reference is None else str(reference))
 
 
 def require_free(records: Records, part: Part, uuid: str) -> None:

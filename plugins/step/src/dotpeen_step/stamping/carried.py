@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dotpeen.identifiers import InvalidUuidError, read_uuid
+from dotpeen.identifiers import find_uuid
 from dotpeen_step.inspection.carriers import Carrier
 from dotpeen_step.inspection.inspect import inspect
 from dotpeen_step.part21.file import Part21File
@@ -80,7 +80,7 @@ class _Targets:
 
 def _anchors(file: Part21File, targets: _Targets) -> Iterator[Carried]:
     for anchor in file.anchors:
-        uuid = _normal(anchor.name)
+        uuid = find_uuid(anchor.name)
         if uuid is not None:
             target = anchor.value.id if isinstance(anchor.value, Reference) else None
             yield targets.carried(uuid, Carrier.ANCHOR, target)
@@ -88,12 +88,12 @@ def _anchors(file: Part21File, targets: _Targets) -> Iterator[Carried]:
 
 def _attributes(file: Part21File, targets: _Targets) -> Iterator[Carried]:
     for target, text in read_attributes(file, ATTRIBUTE):
-        yield targets.carried(_normal(text) or text, Carrier.USER_DEFINED, target, ours=True)
+        yield targets.carried(find_uuid(text) or text, Carrier.USER_DEFINED, target, ours=True)
 
 
 def _uuid_attributes(file: Part21File, targets: _Targets) -> Iterator[Carried]:
     for target, text in uuid_attribute.read_attributes(file, targets.refs):
-        yield targets.carried(_normal(text) or text, Carrier.UUID_ATTRIBUTE, target)
+        yield targets.carried(find_uuid(text) or text, Carrier.UUID_ATTRIBUTE, target)
 
 
 def _inspected(file: Part21File, targets: _Targets, uuids: Collection[str]) -> Iterator[Carried]:
@@ -113,10 +113,3 @@ def _inspected(file: Part21File, targets: _Targets, uuids: Collection[str]) -> I
                     said=f"#{one.target_ref} {one.target_keyword}" if one.target_ref else known.said,
                 )
             )
-
-
-def _normal(text: str) -> str | None:
-    try:
-        return str(read_uuid(text))
-    except InvalidUuidError:
-        return None
