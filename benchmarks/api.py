@@ -251,7 +251,8 @@ def report(
         f" {options.repeat} rounds of {options.seconds:g} s; PostgreSQL {version // 10000}.{version % 10000};"
         f" {os.cpu_count()} cores, {platform.machine()}, shared by the server, PostgreSQL and the load generator;"
         f" load average before {load_before[0]:.1f}, after {os.getloadavg()[0]:.1f};"
-        f" others used {busy:.2f} cores meanwhile" + (" (contended)" if busy > QUIET_CORES else "")
+        + (f" others used {busy:.2f} cores meanwhile" if loads else "")
+        + (" (contended)" if busy > QUIET_CORES else "")
     )
     software = ", ".join(f"{name} {version}" for name, version in _software().items())
     pieces = [conditions, f"With {software}.", table(HEADINGS, summary(results, options.concurrency))]
