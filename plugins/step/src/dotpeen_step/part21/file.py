@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
@@ -15,7 +16,7 @@ from dotpeen_step.part21.opening import start
 from dotpeen_step.part21.scanning import Layout, Pass
 from dotpeen_step.part21.searching import checked, find_sections, search, unused_names
 from dotpeen_step.part21.sections import DataSection, Section
-from dotpeen_step.part21.selection import ByKeyword, ByName, Everything, Selection
+from dotpeen_step.part21.selection import ByKeyword, ByName, Everything, InOrder, Selection
 from dotpeen_step.part21.source import Source
 from dotpeen_step.part21.window import BLOCK, Window
 
@@ -176,10 +177,14 @@ class Part21File:
 
         Reads the parts of the file where they are. Makes a complete pass first where none was made yet.
         """
-        found = {}
+        found: dict[int, Instance] = {}
         for (begin, end), names in sorted(self._known().regions(ids).items()):
-            for instance in search(self._source, begin, end or self.size, ByName(names)):
-                found[instance.id] = instance
+            next_ones = InOrder(names)
+            there = list(search(self._source, begin, end or self.size, next_ones))
+            if next_ones.left:
+                there += search(self._source, begin, end or self.size, ByName(next_ones.left))
+                there.sort(key=attrgetter("offset"))
+            found.update((instance.id, instance) for instance in there)
         return found
 
     def has(self, ids: Collection[int]) -> set[int]:

@@ -22,6 +22,9 @@ _DIGITS: Final = limits.NAME_DIGITS
 _EACH: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+%s" % _BODY)
 _NAME: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+")
 _DEFINITION: Final = re.compile(rb"#([0-9]++)[\x00-\x20]*+=")
+_HEAD: Final = re.compile(
+    rb"#([0-9]++)[\x00-\x20]*+=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+[\x00-\x20]*+\("
+)
 _KEYWORD: Final = re.compile(rb"=[\x00-\x20]*+(!?[A-Za-z_][A-Za-z0-9_]*+)?+[\x00-\x20]*+\(")
 _FASTER: Final = 5
 
@@ -84,7 +87,7 @@ class ByKeyword(_Candidates):
         self._shortest = [
             name for name in names if not any(other in name for other in names if other != name)
         ]
-        any_of = b"|".join(map(re.escape, names)) or b"(?!)"
+        any_of = _any_of(names)
         self._pattern = re.compile(rb"=[\x00-\x20]*+(?:(?:%s)(?![A-Za-z0-9_])|\()" % any_of)
         self._part = re.compile(rb"(?:%s)[\x00-\x20]*+\(" % any_of)
 
@@ -96,8 +99,59 @@ class ByKeyword(_Candidates):
         return len(self._shortest) > _FASTER or any(name in text for name in self._shortest)
 
 
+def _any_of(words: Collection[bytes]) -> bytes:
+    """Return the expression of any of some words, the longest that fits.
+
+    Each beginning that words share is looked at once: a third of the time of one alternative for each of a hundred.
+    """
+    if not words:
+        return b"(?!)"
+    rest: dict[bytes, list[bytes]] = {}
+    for word in filter(None, words):
+        rest.setdefault(word[:1], []).append(word[1:])
+    branches = b"|".join(re.escape(first) + _any_of(ends) for first, ends in sorted(rest.items()))
+    if len(rest) == 1 and b"" not in words:
+        return branches
+    return b"(?:%s)%s" % (branches, b"?+" if b"" in words else b"") if rest else b""
+
+
+class InOrder:
+    """Instances with one of some names, in a file that has them in the order of their numbers.
+
+    `left` holds the names that were not found: they are elsewhere, or stand before smaller ones.
+    """
+
+    def __init__(self, names: Collection[int]) -> None:
+        self.left = sorted(names, reverse=True)
+
+    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
+        """Yield the instances with the next of these names."""
+        outside = place = (
+            start  # behind `outside`, which is in no string, an odd number of apostrophes opens one
+        )
+        while self.left:
+            digits = b"%d" % self.left[-1]
+            place = text.find(b"#" + digits, place, end)
+            if place < 0:
+                return
+            head = _HEAD.match(text, place, end)
+            if head is None or head[1] != digits or text.count(b"'", outside, place) & 1:
+                place += 1
+                continue
+            rest = _REST.match(text, head.end(), end)
+            if rest is None:
+                return
+            number = self.left.pop()
+            yield place, rest.end(), number, head[2] or b""
+            outside = place = rest.end()
+
+    def possible(self, text: bytes) -> bool:
+        """Any text may have them, as long as some are left."""
+        return bool(self.left)
+
+
 class ByName:
-    """Instances with one of some names."""
+    """Instances with one of some names, wherever they are: every instance's name is looked at."""
 
     def __init__(self, names: Collection[int]) -> None:
         # As they are written, so that the names of all other instances need not become numbers.
