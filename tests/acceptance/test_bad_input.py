@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -154,8 +155,60 @@ def test_no_registry(run_dotpeen: Any, plant: str) -> None:
     assert "dotpeen init" in done.stderr
 
 
+STEP_FILE = """ISO-10303-21;
+HEADER;
+FILE_DESCRIPTION((''),'2;1');
+FILE_NAME('','',(''),(''),'','','');
+FILE_SCHEMA(('AUTOMOTIVE_DESIGN'));
+ENDSEC;
+DATA;
+#1=PRODUCT('PN-1','','',());
+ENDSEC;
+END-ISO-10303-21;
+"""
+
+
+@pytest.fixture
+def step_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a registry that has a plugin with commands on, and a file for them."""
+    (tmp_path / "registry.toml").write_text("[plugins.step]\n", encoding="utf-8")
+    (tmp_path / "part.stp").write_text(STEP_FILE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("step_site")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plugins"],
+        ["plugins", "--json"],
+        ["step", "inspect", "part.stp"],
+        ["step", "inspect", "part.stp", "--json"],
+    ],
+)
+def test_a_reader_that_has_enough_ends_a_command_as_the_signal_would(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", "from dotpeen.cli import main; main()", *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["plugin", "--help"]])
+@pytest.mark.usefixtures("step_site")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--help"], ["--version"], ["plugin", "--help"], ["plugins", "--json"]),
+        *(["step", "inspect", "part.stp"], ["step", "inspect", "part.stp", "--json"]),
+    ],
+)
 def test_a_full_disk_behind_standard_output_is_named(arguments: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

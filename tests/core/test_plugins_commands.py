@@ -88,6 +88,19 @@ def test_a_disabled_plugins_group_is_gone_and_it_is_not_imported(install: Instal
     assert "Lift and lower." not in dotpeen("--help").stdout
     gone = dotpeen("crane", "lift", "1")
     assert (gone.exit_code, "No such command 'crane'" in gone.stderr) == (2, True)
+    how = "remove `enabled = false` from [plugins.crane] in registry.toml"
+    assert gone.stderr.startswith(f"Plugin crane is installed but off: {how}.\n")
+    assert "installed_crane" not in sys.modules
+
+
+def test_a_plugin_that_the_registry_doesnt_name_is_said_to_be_off(install: Install, here: Path) -> None:
+    install("crane", CRANE)
+    (here / "site.toml").write_text("[site]\n")
+    gone = dotpeen("-r", "site.toml", "crane", "lift", "1")
+    said = "Plugin crane is installed but off: give it a section [plugins.crane] in site.toml.\n"
+    assert gone.stderr.startswith(said)
+    assert "No such command 'crane'" in gone.stderr
+    assert "off" not in dotpeen("-r", "site.toml", "hoist").stderr
     assert "installed_crane" not in sys.modules
 
 
@@ -129,7 +142,10 @@ def test_without_a_registry_the_help_is_quiet_and_an_unknown_command_says_so(her
     assert dotpeen("--help").stderr == ""
     unknown = dotpeen("crane", "lift")
     assert unknown.exit_code == 2
-    assert "Commands of plugins are not known: there is no registry.toml here." in unknown.stderr
+    assert unknown.stderr.startswith(
+        "Commands of plugins are not known: there is no registry.toml here."
+        " Name a registry: dotpeen -r FILE crane …, or set DOTPEEN_REGISTRY.\n"
+    )
     assert "No such command 'crane'" in unknown.stderr
 
 

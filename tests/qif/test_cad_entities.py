@@ -249,6 +249,31 @@ def test_what_is_not_certain_is_not_joined(cad: Cad, entities: list[list[str]]) 
     assert joined(cad.document()) == {"Bore": [], "Width": [], "Length": []}
 
 
+SIZE, RUNOUT = "DIMENSIONAL_SIZE", "CIRCULAR_RUNOUT_TOLERANCE"
+POSITION = "GEOMETRIC_TOLERANCE+GEOMETRIC_TOLERANCE_WITH_DATUM_REFERENCE+POSITION_TOLERANCE"
+
+
+@pytest.mark.parametrize(
+    ("kind", "keyword", "is_joined"),
+    [
+        *(("Diameter", SIZE, True), ("Diameter", RUNOUT, False), ("Length", POSITION, False)),
+        *(("Angle", "ANGULARITY_TOLERANCE", False), ("Angle", "ANGULAR_LOCATION", True)),
+        *(("CircularRunout", RUNOUT, True), ("CircularRunout", SIZE, False), ("Position", POSITION, True)),
+        *(("Position", "DIRECTED_DIMENSIONAL_LOCATION", False), ("Diameter", "PLUS_MINUS_TOLERANCE", True)),
+        *(("UserDefinedLinear", RUNOUT, True), ("Diameter", "", True), ("CircularRunout", "DATUM", True)),
+    ],
+)
+def test_a_name_doesnt_make_a_dimension_of_a_geometric_tolerance(
+    kind: str, keyword: str, *, is_joined: bool
+) -> None:
+    model = DigitalModel("P", "p.stp", "STEPAP242", entities=(ModelEntity(BORE, "pmi", "Bore", keyword),))
+    product, named = Product(uuid=None), Characteristic(uuid=None, kind=kind, name="Bore")
+    identified = Characteristic(uuid=BORE, kind=kind, name="Bore")
+    for one, expected in ((named, is_joined), (identified, True)):
+        written = write_models([model], [one], product, audience="internal", first_id=1)
+        assert (list(written.entities) == [0]) is expected
+
+
 def test_an_entity_of_two_models_is_referred_to_in_both(cad: Cad, tmp_path: Path, schemas: Path) -> None:
     cad.know(PLATE, ("PLATE", "plate c.stp", "STEPAP242", uuid("revision c"), [[BORE, "pmi", "Bore"]]))
     document = cad.document()

@@ -210,7 +210,10 @@ def test_unlinking(cad: Cad) -> None:
     assert cad.delete(hashlib.sha256(content).hexdigest()).status_code == 204
     assert cad.delete(A.upper()).status_code == 204
     assert cad.plant.reference() is None
-    assert problem(cad.delete("abc"))[0] == 400
+    assert problem(cad.delete("abc")) == (
+        400,
+        "a link is named by the UUID of the revision, or by all 64 hexadecimal digits of the file's SHA-256",
+    )
 
 
 def test_what_is_no_part(cad: Cad) -> None:
@@ -275,6 +278,7 @@ def test_a_file_that_is_none(cad: Cad) -> None:
     assert str(cad.uploads) not in detail
     assert "dotpeen-" not in detail
     assert problem(cad.post(b"")) == (400, "the body is empty: send the file itself")
+    assert cad.post(b"").json()["title"] == "Bad request"
     assert list(cad.uploads.iterdir()) == []
 
 
@@ -286,7 +290,8 @@ def test_a_file_that_is_not_clear(cad: Cad) -> None:
     assert "say which: product " in detail
     assert cad.post(content, query="?product=X-8").json()["data"]["stepUuid"] == B
     several = model(("PN-1001", A), more=f"#900=V5_UUID_ATTRIBUTE('{C}',((#13)));\n")
-    said = f"product 'PN-1001' has several UUIDs: {A}, {C} (say which: stepUuid UUID)"
+    called = "'PN-1001' (Plate 0) revision A"
+    said = f"product {called} has several UUIDs: {A}, {C} (say which: stepUuid UUID)"
     assert problem(cad.post(several)) == (422, said)
     assert cad.post(several, query=f"?stepUuid={C}").json()["data"]["stepUuid"] == C
     assert problem(cad.post(several, query=f"?stepUuid={A}"))[0] == 409

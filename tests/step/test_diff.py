@@ -328,6 +328,15 @@ class TestCommand:
         assert "PN-1 revision A: 1 kept, 1 moved" in done.stdout
         assert "2 of 2 UUIDs persist (100%)" in done.stdout
 
+    def test_files_of_long_names_are_told_apart(self, registry: Path, files: tuple[Path, Path]) -> None:
+        names = [f"the plate with the hole in it for the northern works revision {one}.stp" for one in "ab"]
+        named = [file.rename(file.with_name(name)) for file, name in zip(files, names, strict=True)]
+        command = ["-r", str(registry), "step", "diff", *map(str, named)]
+        lines = CliRunner().invoke(app, command, env={"COLUMNS": "80", "TERM": "dumb"}).stdout.splitlines()
+        for line, side, name in zip(lines, ("old", "new"), names, strict=False):
+            assert line.startswith(f"{side}  {name}  ")
+            assert "SHA-256" in line
+
     def test_it_prints_one_json_document(self, registry: Path, files: tuple[Path, Path]) -> None:
         document = json.loads(self.run(registry, *files, "--json").stdout)
         assert document["counts"] == {"kept": 1, "changed": 0, "moved": 1, "added": 0, "removed": 0}

@@ -210,3 +210,34 @@ def test_the_docs_list_the_keys_of_the_document(site: Path, repository: Path) ->
         *found["header"],
     }
     assert keys <= listed
+
+
+def test_a_path_and_rows_are_not_folded_where_no_terminal_bounds_them(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = site / ("a folder " * 12).strip() / "and one more of them below it"
+    folder.mkdir(parents=True)
+    name = "the bracket of the crane that lifts the lid of the vessel in the yard"
+    part = PART.replace("PN-1", "PN-1-OF-THE-NORTHERN-WORKS").replace("Bracket", name)
+    (folder / "part.stp").write_bytes(part21(part + SHAPE, schema=AP242_E4))
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, ["step", "inspect", str(folder / "part.stp")]).stdout
+    assert f"File        {folder / 'part.stp'}\n" in shown
+    assert f"PN-1-OF-THE-NORTHERN-WORKS  {name}  rev A  {A}\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "shown"),
+    [
+        ("", "Box", "''  Box  rev A"),
+        (" ", "Box", "' '  Box  rev A"),
+        ("Box", "Box", "Box  rev A"),
+        ("", "", "#3  rev A"),
+    ],
+)
+def test_an_id_that_is_empty_is_not_taken_for_the_name(
+    site: Path, number: str, name: str, shown: str
+) -> None:
+    part = PART.replace("'PN-1'", f"'{number}'").replace("'Bracket'", f"'{name}'")
+    lines = [line.strip() for line in run(site, part).stdout.splitlines()]
+    assert shown in lines

@@ -17,6 +17,7 @@ from dotpeen.errors import ConfigurationError, DotpeenError, RecordNotFoundError
 from dotpeen_step.linking.link import Choice, linked_before
 from dotpeen_step.linking.matching import UnclearProductError, UnclearRevisionError
 from dotpeen_step.linking.parts import ReferenceNotReadyError, RevisionTakenError
+from dotpeen_step.linking.unlink import to_unlink
 from step.plant import BY, Plant, build, build_sidecar, model, registry
 
 A = "5b0d5d1b-7b4d-513a-97c6-ade139c0c379"
@@ -202,9 +203,12 @@ def test_a_uuid_of_something_else_is_refused(plant: Plant, folder: Path) -> None
     other = plant.uuid("PN-1002")
     before = plant.state()
     for uuid in (A, B):
-        with pytest.raises(RevisionTakenError, match=f"{uuid} is linked to another Part: {other}"):
+        with pytest.raises(
+            RevisionTakenError, match=rf"{uuid} is linked to another Part: PN-1002 \({other}\)"
+        ) as taken:
             plant.link(put(folder, model(("PN-1001", uuid))))
-    with pytest.raises(RevisionTakenError, match=f"it is the UUID of a record, Part {other}"):
+        assert f"dotpeen step unlink PN-1002 --uuid {uuid}" in str(taken.value.hint)
+    with pytest.raises(RevisionTakenError, match=rf"it is the UUID of a record, Part PN-1002 \({other}\)"):
         plant.link_uuid(other)
     assert plant.state() == before
 
@@ -243,7 +247,7 @@ def test_unlinking_brings_the_revision_before_back(plant: Plant, folder: Path) -
     assert plant.rows("SELECT count(*) FROM dotpeen_step.item") == [(3,)]
 
 
-def test_what_is_to_be_unlinked_has_to_be_said(plant: Plant) -> None:
+def test_what_is_to_be_unlinked_has_to_be_said(plant: Plant, folder: Path) -> None:
     with pytest.raises(DotpeenError, match="Part PN-1001 has no link to unlink"):
         plant.unlink()
     plant.link_uuid(A)
@@ -252,8 +256,26 @@ def test_what_is_to_be_unlinked_has_to_be_said(plant: Plant) -> None:
         plant.unlink()
     with pytest.raises(DotpeenError, match="has no such link"):
         plant.unlink(uuid=C)
+    file = put(folder, model(("PN-1001", None)))
+    plant.link(file)
+    digits = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    with pytest.raises(ConfigurationError, match=rf"has 3 links: SHA-256 {digits} \(plate\.stp\), {B}, {A}"):
+        plant.unlink()
+    assert len(plant.unlink(sha256=digits).links) == 1
     assert len(plant.unlink(every=True).links) == 2
     assert plant.reference() is None
+
+
+def test_only_what_was_agreed_on_is_unlinked(plant: Plant) -> None:
+    plant.link_uuid(A)
+    part, agreed = to_unlink(plant.records, "PN-1001", column=plant.column, every=True)
+    assert (part.number, [one.revision_uuid for one in agreed]) == ("PN-1001", [A])
+    plant.link_uuid(B)
+    with pytest.raises(DotpeenError, match="the links of Part PN-1001 have changed meanwhile"):
+        plant.unlink(every=True, agreed=agreed)
+    assert plant.reference() == B
+    (ended,) = plant.unlink(uuid=A, agreed=agreed).links
+    assert (ended.unlinked_by, ended.unlinked_at is not None) == (BY, True)
 
 
 def test_unlinking_leaves_a_reference_that_somebody_else_set(plant: Plant) -> None:

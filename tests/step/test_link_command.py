@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from conftest import Dotpeen, Finished, TemplateDatabase
@@ -47,7 +51,7 @@ def test_link_list_and_unlink(step: Callable[..., Finished], plant: Plant, tmp_p
     assert (made.returncode, made.stderr) == (0, "")
     assert made.stdout.splitlines() == [
         "Part PN-1001 is linked to plate.stp",
-        "  product 'PN-1001' revision A, found by the part number",
+        "  product 'PN-1001' (Plate 0) revision A, found by the part number",
         f"  stepAp242Uuid is {A}",
     ]
     assert step("link", "PN-1001", "--uuid", f"urn:uuid:{B}", "--json").json["outcome"] == "linked"
@@ -60,6 +64,7 @@ def test_link_list_and_unlink(step: Callable[..., Finished], plant: Plant, tmp_p
     assert "AP242 edition 4" in table
     refused = step("unlink", "PN-1001", "--uuid", B)
     assert (refused.returncode, plant.reference()) == (2, B)
+    assert f"Take 1 link of Part PN-1001 away (UUID {B})?" in refused.stderr
     taken = step("unlink", "PN-1001", "--uuid", B, "--yes")
     assert taken.stdout.splitlines() == ["Part PN-1001: 1 link taken away", f"  the current revision is {A}"]
     gone = step("links", "--history", "--json").json["links"]
@@ -93,6 +98,7 @@ def test_what_is_not_certain_is_named_and_nothing_is_written(
         (["link", "--scan", "nowhere"], "nowhere is no folder"),
         (["link", "PN-1001", "nowhere.stp"], "nowhere.stp"),
         (["link", "PN-1001", "broken.stp"], "broken.stp:1"),
+        (["link", "broken.stp", "PN-1001"], "there is no file PN-1001 (PART comes first"),
         (["unlink", "PN-1001", "--sha256", "xyz", "--yes"], "not hexadecimal digits"),
     ],
 )
@@ -104,7 +110,8 @@ def test_wrong_usage_ends_with_2(
     (tmp_path / "broken.stp").write_text("no STEP")
     environment = {"COLUMNS": "160", "TERM": "dumb"}
     refused = CliRunner().invoke(app, ["--database-url", plant.url, "step", *arguments], env=environment)
-    message = str(refused.exception) if isinstance(refused.exception, DotpeenError) else refused.output
+    error = refused.exception
+    message = f"{error} ({error.hint})" if isinstance(error, DotpeenError) else refused.output
     code = refused.exception.exit_code if isinstance(refused.exception, DotpeenError) else refused.exit_code
     assert (code, said in message) == (2, True), message
 
@@ -253,3 +260,139 @@ def test_a_scan_that_is_killed_goes_on_where_it_was(
     assert plant.rows("SELECT count(*) FROM dotpeen_step.link") == [(60,)]
     assert plant.rows("SELECT count(*) FROM dotpeen_step.item") == [(60 * 301,)]
     assert plant.reference() == f"{59:08x}-1111-4000-8000-000000000000"
+
+
+@pytest.fixture
+def command(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """`command("links", …)` runs `dotpeen step links …` in this process, in a folder of its own."""
+    (tmp_path / "registry.toml").write_text(registry_text(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    environment = {"COLUMNS": "200", "TERM": "dumb"}
+    return lambda *arguments: CliRunner().invoke(
+        app, ["--database-url", plant.url, "step", *map(str, arguments)], env=environment
+    )
+
+
+def folder_of(tmp_path: Path, **files: bytes) -> Path:
+    folder = tmp_path / "cad"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / f"{name}.stp").write_bytes(content)
+    return folder
+
+
+def proposed(scanned: Result) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(scanned.stdout)["proposals"]
+    return found
+
+
+def test_another_product_of_a_linked_file_is_not_linked(
+    command: Callable[..., Result], plant: Plant, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, plate=model(("PN-1001", A), ("BLANK", B)))
+    plant.link(folder / "plate.stp", product="BLANK")
+    scanned = command("link", "--scan", folder, "--apply", "--json")
+    first, second = proposed(scanned)
+    assert (scanned.exit_code, first["status"], second["status"]) == (1, "ambiguous", "linked")
+    assert first["reason"] == "Part PN-1001 is linked to 'BLANK' (Plate 1) revision A of this file"
+    assert (second["part"]["number"], second["stepUuid"], second["matchedBy"]) == ("PN-1001", B, "said")
+
+
+def test_what_was_unlinked_by_hand_is_not_linked_by_a_scan(
+    command: Callable[..., Result], plant: Plant, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, plate=model(("PN-1001", A)))
+    assert [one["status"] for one in proposed(command("link", "--scan", folder, "--apply", "--json"))] == [
+        "applied"
+    ]
+    plant.unlink(every=True)
+    scanned = command("link", "--scan", folder, "--apply", "--json")
+    (one,) = proposed(scanned)
+    assert (scanned.exit_code, one["status"], plant.reference()) == (0, "unlinked", None)
+    assert re.fullmatch(r"it was unlinked \d{4}-\d\d-\d\d \d\d:\d\d by user tester", one["reason"])
+    assert "1 file, 1 product: 1 unlinked" in command("link", "--scan", folder).stdout
+    assert command("link", "PN-1001", folder / "plate.stp").exit_code == 0
+    assert plant.reference() == A
+    assert [one["status"] for one in proposed(command("link", "--scan", folder, "--json"))] == ["linked"]
+
+
+def test_a_product_without_an_id_is_called_by_its_name(
+    command: Callable[..., Result], plant: Plant, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, box=model(("", None)))
+    refused = command("link", "PN-1001", folder / "box.stp").exception
+    assert "'' (Plate 0) revision A, no UUID" in str(refused)
+    made = command("link", "PN-1001", folder / "box.stp", "--product", "Plate 0")
+    assert "  product '' (Plate 0) revision A, as you said" in made.stdout
+    assert "'' (Plate 0) revision A" in command("link", "--scan", folder).stdout
+    listed = command("links", "PN-1001").stdout
+    digits = hashlib.sha256((folder / "box.stp").read_bytes()).hexdigest()[:12]
+    assert f"  no UUID, SHA-256 {digits}  box.stp" in listed
+    assert "    '' (Plate 0) revision A, AP242 edition 4" in listed
+
+
+def test_products_of_one_name_are_told_apart_by_instance(
+    command: Callable[..., Result], tmp_path: Path
+) -> None:
+    twice = model(("PN-1003", None), ("PN-1003", None)).replace(b"Plate 1", b"Plate 0")
+    shown = command("link", "--scan", folder_of(tmp_path, twice=twice, plate=model(("PN-1001", A)))).stdout
+    assert "'PN-1003' (Plate 0) revision A #10 " in shown
+    assert "'PN-1003' (Plate 0) revision A #20 " in shown
+    assert "'PN-1001' (Plate 0) revision A  " in shown
+    assert "2 files, 3 products: 2 ambiguous, 1 certain" in shown
+
+
+def test_before_unlinking_what_there_is_is_looked_up(
+    command: Callable[..., Result], plant: Plant, tmp_path: Path
+) -> None:
+    unknown = command("unlink", "PN-9", "--all")
+    assert (str(unknown.exception), "?" in unknown.stderr) == ("no Part 'PN-9'", False)
+    assert "has no link to unlink" in str(command("unlink", "PN-1001", "--all").exception)
+    folder = folder_of(tmp_path, plate=model(("PN-1001", A)))
+    plant.link(folder / "plate.stp")
+    plant.link_uuid(B)
+    asked = command("unlink", "PN-1001", "--all")
+    assert f"Take 2 links of Part PN-1001 away (UUID {B}, plate.stp)?" in asked.stderr.replace("\n", " ")
+    assert (asked.exit_code, plant.reference()) == (2, B)
+    (ended,) = json.loads(command("unlink", "PN-1001", "--uuid", A, "--yes", "--json").stdout)["unlinked"]
+    assert ended["unlinkedBy"].startswith("user ")
+    assert ended["unlinkedAt"] is not None
+
+
+def test_a_file_in_the_place_of_the_part_is_told(command: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "plate.stp").write_bytes(model(("PN-1001", A)))
+    refused = command("link", "plate.stp", "plate.stp").exception
+    assert isinstance(refused, DotpeenError)
+    assert (refused.message, refused.hint) == (
+        "no Part 'plate.stp'",
+        "PART comes first: dotpeen step link PN-1001 plate.stp",
+    )
+
+
+def test_what_a_file_calls_its_products_moves_no_cursor(
+    command: Callable[..., Result], tmp_path: Path
+) -> None:
+    hostile = rb"Pl\X\1B[2J\X\0A\X\9B\X2\202E\X0\te"
+    folder = folder_of(tmp_path, **{"plate\x1b[1m": model(("PN-1001", A)).replace(b"Plate 0", hostile)})
+    file = str(next(folder.iterdir()))
+    for arguments in (
+        ["link", "--scan", str(folder)],
+        ["link", "PN-1001", file],
+        ["links"],
+        ["diff", file, file],
+    ):
+        said = command(*arguments)
+        assert said.exit_code == 0
+        assert "Pl\ufffd[2J\ufffd\ufffd\ufffdte" in said.output or arguments[0] == "diff"
+        assert not {"\x1b", "\x9b", "\u202e"}.intersection(said.output)
+
+
+def test_a_keyword_of_any_length_is_kept_in_little(
+    command: Callable[..., Result], plant: Plant, tmp_path: Path
+) -> None:
+    parts = b"".join(b"A%d()" % number for number in range(1000))
+    item = b"#900=(" + parts + b");#901=V5_UUID_ATTRIBUTE('" + B.encode() + b"',((#900)));ENDSEC;END-"
+    folder = folder_of(tmp_path, plate=model(("PN-1001", A)).replace(b"ENDSEC;\nEND-", item))
+    assert command("link", "PN-1001", str(next(folder.iterdir()))).exit_code == 0
+    longest = plant.rows("SELECT pg_catalog.max(pg_catalog.length(keyword)) FROM dotpeen_step.item")
+    assert longest == [(200,)]

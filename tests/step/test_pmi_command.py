@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from dotpeen.cli.app import app
+from dotpeen_step.inspection import inspect
+from dotpeen_step.inspection.pmi.report import print_pmi
 from dotpeen_step.part21.errors import Part21Error
 
 from .files import part21
@@ -138,3 +142,39 @@ def test_half_a_character_is_no_reason_to_fail(run) -> None:  # noqa: ANN001
     done = run(data, "--json")
     assert done.exit_code == 0
     assert len(json.loads(done.stdout)["pmi"]) == 2
+
+
+def test_names_and_uuids_stand_on_one_line_where_no_terminal_bounds_them(
+    run,  # noqa: ANN001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "Hole_Diameter_of_the_large_bore_on_the_upper_side"
+    done = run(part21(PLATE.replace("[bold]Bore\\X\\1B[31m", name)))
+    assert done.stdout.splitlines()[1].split() == ["diameter", name, "⌀", "19", "mm", "+0.2/-0.1", UUID]
+
+
+def test_on_a_terminal_that_is_narrow_nothing_is_cut(tmp_path: Path) -> None:
+    file = tmp_path / "plate.stp"
+    for name in ("Hole_Diameter", "Hole_Diameter_of_the_large_bore"):
+        file.write_bytes(part21(PLATE.replace("[bold]Bore\\X\\1B[31m", name)))
+        found = inspect(file)
+        printed = StringIO()
+        screen = Console(file=printed, force_terminal=True, width=80, color_system=None)
+        print_pmi(found.pmi, {one.product_ref: one for one in found.products}, screen)
+        shown = printed.getvalue()
+        assert UUID in shown
+        assert "…" not in shown
+        assert name[:16] in shown
+        columns = [
+            line[shown.splitlines()[1].index("Name") :][:16].strip() for line in shown.splitlines()[2:]
+        ]
+        assert "".join(columns).startswith(name)
+
+
+@pytest.mark.parametrize("command", [["inspect", "-"], ["pmi", "-"], ["diff", "-", "plate.stp"]])
+def test_standard_input_is_not_read(run, command: list[str]) -> None:  # noqa: ANN001
+    run(part21(PLATE))
+    done = CliRunner().invoke(app, ["-r", "registry.toml", "step", *command])
+    assert done.exit_code == 2
+    assert "standard input is not read: name a file" in done.stderr

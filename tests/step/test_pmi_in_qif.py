@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 QIF = "{http://qifstandards.org/xsd/qif3}"
 NUMBER = "NX_Plate_w_Hole_UUIDS_Rev_0.0"
 HOLE = "814e27a0-acee-5455-a393-2e493d372f4e"
+TOLERANCE = "GEOMETRIC_TOLERANCE+GEOMETRIC_TOLERANCE_WITH_DATUM_REFERENCE"
 FRAME = "df69d739-ee5e-560e-8670-8822cca41d0b"
 REVISIONS = {"0.0": "d0f498a0-2641-5226-abb5-7f3e16b1fb7e", "0.1": "7004f19d-e6e5-5c34-a5f6-d15bc31cef8b"}
 
@@ -159,8 +160,8 @@ def test_the_current_revision_is_the_model(plant: Plant) -> None:
         "NX_Plate_w_Hole_UUIDS_Rev_0.1",
     )
     assert set(model.entities) == {
-        ModelEntity(HOLE, "pmi", "Hole_Diameter"),
-        ModelEntity(FRAME, "pmi", "Feature Control Frame (2)"),
+        ModelEntity(HOLE, "pmi", "Hole_Diameter", "DIMENSIONAL_SIZE"),
+        ModelEntity(FRAME, "pmi", "Feature Control Frame (2)", f"{TOLERANCE}+POSITION_TOLERANCE"),
     }
     assert REVISIONS["0.1"].encode() in plant.export()
 
@@ -194,7 +195,7 @@ def test_a_model_is_handed_on_as_others_can_bear_it(
         connection.execute("UPDATE dotpeen_step.item SET name = repeat('x', 200) WHERE uuid = %s", [HOLE])
     ((_, model),) = plant.known()
     assert (model.file_name, model.format) == ("plate.stp", format_)
-    assert ModelEntity(HOLE, "pmi", "") in model.entities
+    assert ModelEntity(HOLE, "pmi", "", "DIMENSIONAL_SIZE") in model.entities
     assert plant.plugins.failed == {}
 
 

@@ -137,6 +137,9 @@ def test_json_says_what_was_done(stamp: Stamp, plant: Plant, folder: Path) -> No
 def test_a_dry_run_needs_no_output_and_writes_nothing(stamp: Stamp, folder: Path) -> None:
     made = stamp("plate.stp", "PN-1001", "--dry-run")
     assert (made.exit_code, made.stderr) == (0, "Dry run: nothing was written.\n")
+    assert made.stdout.startswith("PN-1001: would be stamped: ")
+    raised = stamp("plate.stp", "PN-1001", "--dry-run", "--anchor").stdout
+    assert "implementation level '2;1' would become '4;1'" in raised
     assert names(folder) == ["plate.stp"]
 
 
@@ -158,6 +161,31 @@ def test_a_file_that_is_there_is_overwritten_only_with_yes(stamp: Stamp, folder:
 
 
 @pytest.mark.parametrize(
+    "where",
+    [["--in-place"], ["-o", "plate.stp", "--yes"], ["-o", "other.stp", "--yes"], ["-o", "link.stp", "--yes"]],
+)
+def test_a_write_protected_file_is_left_as_it_is(stamp: Stamp, folder: Path, where: list[str]) -> None:
+    (folder / "other.stp").write_bytes(b"checked in")
+    (folder / "link.stp").symlink_to("other.stp")
+    before = {name: (folder / name).read_bytes() for name in ("plate.stp", "other.stp")}
+    for name in before:
+        (folder / name).chmod(0o444)
+    error = stamp("plate.stp", "PN-1001", *where).exception
+    assert isinstance(error, DotpeenError)
+    assert (error.exit_code, "is write-protected: it was left as it is" in error.message) == (2, True)
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert names(folder) == ["link.stp", "other.stp", "plate.stp"]
+
+
+def test_a_write_protected_file_that_has_the_uuid_is_unchanged(stamp: Stamp, folder: Path) -> None:
+    assert stamp("plate.stp", "PN-1001", "--in-place").exit_code == 0
+    (folder / "plate.stp").chmod(0o444)
+    assert (
+        stamp("plate.stp", "PN-1001", "--in-place").stderr == "plate.stp: unchanged, nothing was written.\n"
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["plate.stp", "PN-1001"], 2, "name a file with -o, or give --in-place"),
@@ -171,10 +199,19 @@ def test_a_file_that_is_there_is_overwritten_only_with_yes(stamp: Stamp, folder:
             "no product has the id 'PN-1002'; the file has PRODUCT #10",
         ),
         (["plate.stp", "PN-1002=NUT", "-o", "x.stp"], 1, "no product has the id 'NUT'"),
-        (["plate.stp", "PN-1001", "PN-1001", "-o", "x.stp"], 1, "which PN-1001 has already"),
+        (["plate.stp", "PN-1001", "PN-1001", "-o", "x.stp"], 2, "Part PN-1001 is named twice (name it once)"),
+        (
+            ["plate.stp", "PN-1001", "PN-1001=BOLT", "-o", "x.stp"],
+            2,
+            "Part PN-1001 is named twice, as PN-1001 and as PN-1001=BOLT",
+        ),
+        (["plate.stp", "PN-1002=PN-1001", "PN-1001", "-o", "x.stp"], 1, "which PN-1002 has already"),
+        (["PN-1001", "plate.stp", "-o", "x.stp"], 2, "there is no file PN-1001 (FILE comes first"),
+        (["registry.toml", "plate.stp", "-o", "x.stp"], 1, "no Part 'plate.stp' (FILE comes first"),
+        (["plate.stp", "PN-1001", "-o", "-"], 2, "not written to standard output (name a file with -o)"),
         (["missing.stp", "PN-1001", "-o", "x.stp"], 2, "missing.stp"),
         (["registry.toml", "PN-1001", "-o", "x.stp"], 2, "no STEP file"),
-        (["plate.stp", "PN-1001", "-o", "no/such/folder/x.stp"], 2, "can't be written"),
+        (["plate.stp", "PN-1001", "-o", "no/x.stp"], 2, "no/x.stp can't be written: there is no folder no"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_written(

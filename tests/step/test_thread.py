@@ -162,7 +162,8 @@ def test_all_is_well_when_everything_was_linked(plant: Plant, tmp_path: Path) ->
 def out_of_step(plant: Plant) -> None:
     part, other = plant.uuid(), plant.uuid("PN-1002")
     plant.records.update("Part", "PN-1001", {"stepAp242Uuid": A})
-    missing = f"Part {part} has stepAp242Uuid {A} and no link with it: dotpeen step link {part} --uuid {A} makes one"
+    command = f"dotpeen step link {part} --uuid {A}"
+    missing = f"Part PN-1001 has stepAp242Uuid {A} and no link with it: {command} makes one"
     assert found_wrong(plant)["stepAp242Uuid has its history"] == [missing]
     plant.link_uuid(B, "PN-1002")
     assert found_wrong(plant)["stepAp242Uuid has its history"] == [missing]

@@ -74,6 +74,8 @@ class ModelEntity:
     """What it is: `"pmi"` (dimensions, tolerances, datums), `"product"`, `"topology"`, `"geometry"` or another word."""
     name: str = ""
     """What the model calls it; empty where it doesn't."""
+    keyword: str = ""
+    """In a STEP file its entity, the parts of a complex one joined with `+`; empty where it isn't known."""
 
 
 @dataclass(frozen=True)

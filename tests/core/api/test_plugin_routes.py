@@ -117,6 +117,7 @@ def test_requests_are_limited_and_recorded(crane: Api, parts: str) -> None:
     [
         ("raises", 500, "/problems/internal-error"),
         ("hangs", 503, "/problems/timeout"),
+        ("refuses/400", 400, "/problems/invalid-query"),
         ("refuses/404", 404, "/problems/not-found"),
         ("refuses/418", 418, "about:blank"),
         ("refuses/x", 422, "/problems/invalid-value"),

@@ -20,6 +20,7 @@ import pytest
 
 from core.foreign import install
 from dotpeen.api import protocol
+from dotpeen.api.plugin_host import AT_ONCE
 from dotpeen.demo.run import registry_text
 from dotpeen.plugins import load_plugins
 from dotpeen.registry import parse_registry
@@ -185,6 +186,24 @@ def test_a_client_that_goes_away_ends_its_route(dock: Api, part: str) -> None:
     while len(installed_dock.ended) == before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert installed_dock.ended[before:] == [1000]
+
+
+def test_uploads_that_stall_hold_up_uploads_alone(dock: Api, part: str) -> None:
+    parts = urlsplit(part)
+    stalled = [http.client.HTTPConnection(parts.hostname or "", parts.port) for _ in range(AT_ONCE)]
+    for connection in stalled:
+        connection.putrequest("POST", f"{parts.path}/files")
+        for name, value in (dock.partner | {"content-length": "1000000"}).items():
+            connection.putheader(name, value)
+        connection.endheaders(b"x")
+    deadline = time.monotonic() + 10
+    while httpx.post(f"{part}/files", headers=dock.partner, content=b"x").status_code != 503:
+        assert time.monotonic() < deadline, "one more is refused"
+    assert httpx.post(f"{part}/note", headers=dock.partner).status_code == 200
+    for connection in stalled:
+        connection.close()
+    while httpx.post(f"{part}/files", headers=dock.partner, content=b"x").status_code == 503:
+        assert time.monotonic() < deadline, "there is room again"
 
 
 def test_a_body_may_take_long_and_not_trickle(dock: Api, part: str, monkeypatch: pytest.MonkeyPatch) -> None:

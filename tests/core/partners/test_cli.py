@@ -186,16 +186,39 @@ def test_ids_and_scopes_are_whole_however_narrow_it_is(dotpeen: Command, reposit
         ("Part:read", ""),
     ],
 )
-def test_a_scope_that_allows_nothing_is_said(
-    dotpeen: Command, site: Site, repository: Path, tmp_path: Path, scope: str, said: str
-) -> None:
-    said = said.format(repository / "registry.toml")
+def test_a_scope_that_allows_nothing_is_said(site: Site, tmp_path: Path, scope: str, said: str) -> None:
+    (tmp_path / "registry.toml").write_text("[entities.Part]\n", encoding="utf-8")
+    dotpeen = runner(tmp_path / "registry.toml", site.url)
+    said = said.format(tmp_path / "registry.toml")
     assert dotpeen("partner", "add", "acme", "--scope", scope).stderr.endswith(said or "the token itself.\n")
     assert dotpeen("partner", "list").stderr == dotpeen("partner", "show", "acme").stderr == said
     (tmp_path / "writable.toml").write_text('[entities.Part]\nwritable = ["status"]\n', encoding="utf-8")
     (tmp_path / "wrong.toml").write_text("[entities.Part]\nwrong = 1\n", encoding="utf-8")
     for name in ("writable.toml", "wrong.toml", "none.toml"):
         assert runner(tmp_path / name, site.url)("partner", "show", "acme").stderr == ""
+
+
+def test_routes_of_plugins_that_take_a_scope_to_write_are_named(site: Site, tmp_path: Path) -> None:
+    registry = tmp_path / "step.toml"
+    registry.write_text("[plugins.step]\n[entities.Part]\n[entities.WorkOrder]\n", encoding="utf-8")
+    dotpeen = runner(registry, site.url)
+    routes = (
+        "Routes of plugins take it: POST /api/v1/external/parts/{uuid}/cad-link,"
+        " DELETE /api/v1/external/parts/{uuid}/cad-link/{step_uuid}.\n"
+    )
+    for scope, where in (
+        ("Part:write", "[entities.Part] of {} has no"),
+        ("*:write", "no entity of {} has a"),
+    ):
+        said = dotpeen("partner", "add", scope[0], "--scope", scope).stderr.splitlines(keepends=True)[-1]
+        because = where.format(registry)
+        assert (
+            said == f"{scope[0]}: {scope} changes no column of its own accord: {because} `writable`. {routes}"
+        )
+    said = dotpeen("partner", "add", "orders", "--scope", "WorkOrder:write").stderr
+    assert (
+        f"WorkOrder:write allows nothing yet: [entities.WorkOrder] of {registry} has no `writable`." in said
+    )
 
 
 def test_on_a_terminal_revoking_asks_first(dotpeen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

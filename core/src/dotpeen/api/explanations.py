@@ -14,6 +14,10 @@ class Explanation(NamedTuple):
 
 
 EXPLANATIONS: Final[Mapping[str, Explanation]] = {
+    "bad-request": Explanation(
+        "The request can't be read as what the route takes; `detail` says what is wrong with it or its body.",
+        "Correct what `detail` names.",
+    ),
     "invalid-path": Explanation(
         "The path is not percent-encoded UTF-8, or contains the character NUL.",
         "Percent-encode each part of the path by itself: a `/` inside an identifier is `%2F`.",

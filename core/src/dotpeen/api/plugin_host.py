@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -25,7 +26,7 @@ Application: TypeAlias = Callable[
 ]
 
 AT_ONCE: Final = 16
-"""Requests of one plugin under way, those included that nobody waits for any more."""
+"""Requests of one plugin under way, those included that nobody waits for any more; as many with bodies that come."""
 BUSY_SECONDS: Final = 5
 _DROPPED: Final = (
     b"content-length",
@@ -49,7 +50,7 @@ class Host:
         self._patience = patience
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
-        self._under_way = 0
+        self._under_way = {"whole": 0, "coming": 0}  # clients that send slowly hold up no others
 
     async def ask(
         self,
@@ -65,16 +66,17 @@ class Host:
         A body that comes in pieces is asked for them as the route reads; `patience`, in place of the host's, begins
         anew with each of them, and says nothing of how long a client takes.
         """
-        if self._under_way >= AT_ONCE:
+        body_is = "whole" if isinstance(body, bytes) else "coming"
+        if self._under_way[body_is] >= AT_ONCE:
             raise Problem(
                 "busy",
                 "as many requests of this kind are under way as there may be at a time",
                 headers={"retry-after": str(BUSY_SECONDS)},
             )
-        self._under_way += 1
+        self._under_way[body_is] += 1
         here = asyncio.get_running_loop()
         patience = self._patience if patience is None else patience
-        request = _Request(self.plugin, name, application, scope, body, here, self._ended)
+        request = _Request(self.plugin, name, application, scope, body, here, partial(self._ended, body_is))
         there = self._started()
         # Called so that what the request logs there is known to be of it.
         there.call_soon_threadsafe(request.start)
@@ -99,8 +101,8 @@ class Host:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._loop = None
 
-    def _ended(self) -> None:
-        self._under_way -= 1
+    def _ended(self, body_is: str) -> None:
+        self._under_way[body_is] -= 1
 
     def _started(self) -> asyncio.AbstractEventLoop:
         # A thread doesn't survive a fork.

@@ -272,6 +272,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     detail = error.detail if isinstance(error.detail, str) else str(error.detail)
     headers = dict(error.headers or {})
     kind = _KINDS.get(error.status_code)
+    if kind == "invalid-query" and request.method not in ("GET", "HEAD"):
+        kind = "bad-request"  # what such a request says is in its body
     if kind is not None and PROBLEMS[kind][0] == error.status_code:
         return _response(request, Problem(kind, detail, headers=headers))
     try:

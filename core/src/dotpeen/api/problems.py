@@ -14,6 +14,7 @@ EXAMPLE_UUID: Final = "550e8400-e29b-41d4-a716-446655440000"
 MEDIA_TYPE: Final = b"application/problem+json"
 
 PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
+    "bad-request": (400, "Bad request"),
     "invalid-path": (400, "Invalid path"),
     "invalid-header": (400, "Invalid header"),
     "invalid-query": (400, "Invalid query parameter"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -30,12 +29,9 @@ from dotpeen.cli import (
     plugins,
     serve,
 )
-from dotpeen.cli.context import Terminated, current, exit_code
+from dotpeen.cli.context import Terminated, current, drop_output, exit_code, is_full
 from dotpeen.cli.groups import Commands
 from dotpeen.errors import ConfigurationError, DotpeenError, PluginError
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What writing to a full disk, or a device that is gone, ends with; a closed pipe is click's."""
 
 app = typer.Typer(
     name="dotpeen",
@@ -125,9 +121,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("DOTPEEN_DEBUG"):
             raise
-        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
-            # The interpreter must not try again when it ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, OSError) and is_full(error):
+            drop_output()
             _report(f"the output can't be written: {error.strerror}", None)
             sys.exit(1)
         _report(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
 import signal
+import sys
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 from pydantic_core import to_jsonable_python
@@ -41,14 +43,40 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
+BROKEN_PIPE: Final = 128 + 13
+"""What a shell expects after SIGPIPE: whoever read the output has enough, as in `dotpeen … | head -1`."""
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What writing to a full disk, or a device that is gone, ends with."""
+
+
+class Terminal(Console):
+    """A console whose reader may go away."""
+
+    def on_broken_pipe(self) -> None:
+        """End the command as the signal would have."""
+        self.quiet = True
+        drop_output()
+        raise SystemExit(BROKEN_PIPE)
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether what an error says is that output can't be written; of a file, it would have the name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _FULL
+
+
+def drop_output() -> None:
+    """Let what is still to be written to standard output go: the interpreter must not try again when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @dataclass
 class Context:
     """The options before the command's name, and what they lead to, opened when first asked for."""
 
     registry_file: Path | None = None
     database_url: str | None = None
-    out: Console = field(default_factory=lambda: Console(emoji=False))
-    err: Console = field(default_factory=lambda: Console(stderr=True, emoji=False))
+    out: Console = field(default_factory=lambda: Terminal(emoji=False))
+    err: Console = field(default_factory=lambda: Terminal(stderr=True, emoji=False))
 
     @property
     def registry_path(self) -> Path:

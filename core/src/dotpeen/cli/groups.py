@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from dotpeen.cli.context import Context
+from dotpeen.cli.context import BROKEN_PIPE, Context, drop_output, is_full
 from dotpeen.errors import DotpeenError, PluginError
 from dotpeen.plugins.reason import TRACEBACK_HINT, reason
 
@@ -44,7 +46,12 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what a plugin's command lets through is named as the plugin's."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # while what becomes of it can still be told
+            return result
+        except BrokenPipeError:
+            drop_output()
+            raise typer.Exit(BROKEN_PIPE) from None
         except Exception as error:
             plugin = ctx.meta.get(_PLUGIN, {}).get(ctx.invoked_subcommand)
             if plugin is None or _is_meant(error):
@@ -75,7 +82,11 @@ class Commands(TyperGroup):
             logging.getLogger("dotpeen.plugins").setLevel(logging.CRITICAL)
         if _no_registry(site):
             if wanted is not None:
-                _say(site, f"Commands of plugins are not known: there is no {site.registry_path} here.")
+                _say(
+                    site,
+                    f"Commands of plugins are not known: there is no {site.registry_path} here. Name a registry:"
+                    f" dotpeen -r FILE {wanted} …, or set DOTPEEN_REGISTRY.",
+                )
             return
         try:
             contributed = site.plugins.commands()
@@ -91,6 +102,8 @@ class Commands(TyperGroup):
             group.rich_help_panel = PANEL
             groups[str(group.name)] = plugin
             self.commands[str(group.name)] = group
+        if wanted is not None and wanted not in self.commands:
+            _say_off(site, wanted)
 
 
 def _no_registry(site: Context) -> bool:
@@ -99,8 +112,26 @@ def _no_registry(site: Context) -> bool:
     return not named and not site.registry_path.exists()
 
 
+def _say_off(site: Context, name: str) -> None:
+    """Say it where an installed plugin would have the command, were it on; what is off is not imported."""
+    if name not in site.plugins.installed or name in site.plugins.enabled:
+        return
+    section = f"[plugins.{name}]"
+    lacks = (
+        f"remove `enabled = false` from {section} in {site.registry_path}"
+        if name in site.registry.plugins
+        else f"give it a section {section} in {site.registry_path}"
+    )
+    _say(site, f"Plugin {name} is installed but off: {lacks}.")
+
+
 def _is_meant(error: Exception) -> bool:
-    """Errors that are reported as they are: ours, a lost database, and Typer's, which has its click in or beside it."""
+    """Errors that are reported as they are: ours, a lost database, a full disk behind standard output, and Typer's.
+
+    Typer has its click in or beside it.
+    """
+    if is_full(error):
+        return True
     if isinstance(error, DotpeenError | psycopg.OperationalError | psycopg.errors.InsufficientPrivilege):
         return True
     return any(kind.__module__.partition(".")[0] in ("click", "typer") for kind in type(error).__mro__)

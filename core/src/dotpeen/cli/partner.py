@@ -9,12 +9,13 @@ import typer
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.cli.partner_output import document, print_partner, print_partners, written
+from dotpeen.cli.partner_scopes import warn
 from dotpeen.cli.times import parse_duration
 from dotpeen.database.schema import upgrade
 from dotpeen.errors import ConfigurationError
 from dotpeen.migration.journal import actor
 from dotpeen.partners import RateLimit, Scope, store
-from dotpeen.partners.partner import Issued, Partner
+from dotpeen.partners.partner import Issued
 from dotpeen.partners.scopes import EVERY_ENTITY, check_entities, parse_scopes
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ def add(
     with shared.connect("partner") as connection:
         issued = store.add(connection, name, scopes, by=actor(), limit=limit, expires_in=lifetime)
     _print_issued(shared, issued, f"Added {issued.partner.name}.", as_json=as_json)
-    _warn(shared, issued.partner)
+    warn(shared, issued.partner)
 
 
 @app.command("list")
@@ -92,7 +93,7 @@ def list_command(context: typer.Context, *, as_json: JsonOption = False) -> None
         return
     print_partners(shared.out, partners)
     for partner in partners:
-        _warn(shared, partner)
+        warn(shared, partner)
 
 
 @app.command()
@@ -110,7 +111,7 @@ def show(context: typer.Context, name: NameArgument, *, as_json: JsonOption = Fa
         shared.print_json(document(partner))
     else:
         print_partner(shared.out, partner)
-    _warn(shared, partner)
+    warn(shared, partner)
 
 
 @app.command()
@@ -151,7 +152,7 @@ def change(
         shared.print_json(document(partner))
     else:
         print_partner(shared.out, partner)
-    _warn(shared, partner)
+    warn(shared, partner)
 
 
 @app.command()
@@ -246,27 +247,6 @@ def _scopes(shared: Context, texts: list[str]) -> frozenset[Scope]:
     if any(scope.entity != EVERY_ENTITY for scope in scopes):
         check_entities(scopes, shared.registry.entities)
     return scopes
-
-
-def _warn(shared: Context, partner: Partner) -> None:
-    """Say which scopes allow nothing, because the registry lets no partner change anything there."""
-    try:
-        entities = shared.registry.entities
-    except ConfigurationError:
-        return  # partners are looked after without a registry, too
-    for scope in map(Scope.parse, partner.scopes) if partner.revoked_at is None else ():
-        named = [scope.entity] if scope.entity != EVERY_ENTITY else list(entities)
-        registered = [entities[name] for name in named if name in entities]
-        if scope.verb == "write" and registered and not any(entity.writable for entity in registered):
-            where = f"[entities.{scope.entity}]" if scope.entity != EVERY_ENTITY else "no entity"
-            lacks = "has no" if scope.entity != EVERY_ENTITY else "has a"
-            shared.err.print(
-                f"{partner.name}: {scope} allows nothing yet: {where} of {shared.registry.file} {lacks} `writable`.",
-                style="yellow",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
 
 
 def _print_issued(shared: Context, issued: Issued, done: str, *, as_json: bool) -> None:

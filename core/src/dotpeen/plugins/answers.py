@@ -224,6 +224,7 @@ def _digital_model(item: DigitalModel, registry: Registry) -> None:
             require_uuid(one)
             require_text(one, "kind")
             require_text(one, "name", empty=True)
+            require_text(one, "keyword", empty=True)
         except RubbishError as error:
             raise RubbishError(f"entity {number}: {error}") from None
 

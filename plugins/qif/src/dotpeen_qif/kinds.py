@@ -122,6 +122,11 @@ def _kinds() -> dict[str, Kind]:
 KINDS: Final[dict[str, Kind]] = _kinds()
 """The kinds that can be written, by their stems. Others are written as the user-defined kind of their quantity."""
 
+SIZES: Final = frozenset({*_LENGTHS, "DistanceBetween", "DistanceFrom", "Angle", "AngleBetween", "AngleFrom"})
+"""Stems of dimensions: lengths and angles that are measured from here to there."""
+ZONES: Final = frozenset(_ZONES)
+"""Stems of geometric tolerances."""
+
 _WORDS: Final[dict[str, str]] = {
     "dia": "Diameter",
     "bore": "Diameter",

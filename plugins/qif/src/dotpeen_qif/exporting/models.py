@@ -1,7 +1,8 @@
 """CAD models of the part, and which of their entities its characteristics are: the join of STEP and QIF.
 
 A characteristic is joined by UUID: an entity has the one of its designator. Or else by name: exactly one entity of the
-part's models is called as the characteristic's name or designator is, letter by letter. Nothing else is joined.
+part's models is called as the characteristic's name or designator is, letter by letter, and is not plainly something
+else: no diameter is a tolerance of position. Nothing else is joined.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 from dotpeen.hooks import Audience, DigitalModel, ModelEntity
 from dotpeen_qif.exporting import text
 from dotpeen_qif.exporting.markup import element, leaf, listed
+from dotpeen_qif.kinds import SIZES, ZONES
 from dotpeen_qif.model import Characteristic, Product
 
 _FORMATS: Final = frozenset(
@@ -25,6 +27,10 @@ _FORMATS: Final = frozenset(
 """`DigitalModelFormatEnumType`."""
 _SHAPES: Final = frozenset({"product", "topology", "geometry"})
 """Kinds of entities that are no characteristics: a face may well be called 1."""
+_DIMENSIONS: Final = ("DIMENSIONAL_SIZE", "DIMENSIONAL_LOCATION", "ANGULAR_SIZE", "ANGULAR_LOCATION")
+"""Dimensions of ISO 10303-47, directed ones too."""
+_DEVIATIONS: Final = "PLUS_MINUS_TOLERANCE"
+"""Of a dimension, unlike all other tolerances."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ def _joined(models: Sequence[DigitalModel], characteristics: Sequence[Characteri
     """Return the UUIDs of entities by the positions of the characteristics that they are."""
     entities = [entity for model in models for entity in _clear(model)]
     uuids = {entity.uuid for entity in entities}
+    keywords = {entity.uuid: entity.keyword for entity in entities}
     called: dict[str, set[str]] = defaultdict(set)
     for entity in entities:
         if entity.name and entity.kind not in _SHAPES:
@@ -100,9 +107,20 @@ def _joined(models: Sequence[DigitalModel], characteristics: Sequence[Characteri
         named = {uuid for name in _names(one) for uuid in called.get(name, ())}
         if one.uuid in uuids and one.uuid is not None:
             found[position] = one.uuid
-        elif len(named) == 1:
+        elif len(named) == 1 and not _contradicts(one, keywords[min(named)]):
             found[position] = named.pop()
     return found
+
+
+def _contradicts(one: Characteristic, keyword: str) -> bool:
+    """Tell whether an entity of ISO 10303 can't be a characteristic of this kind: it sizes, and that bounds a form.
+
+    Only what is said plainly counts: kinds and keywords that say neither contradict nothing.
+    """
+    parts = keyword.split("+")
+    if one.kind in SIZES:
+        return any(part.endswith("_TOLERANCE") and part != _DEVIATIONS for part in parts)
+    return one.kind in ZONES and any(part.endswith(_DIMENSIONS) for part in parts)
 
 
 def _clear(model: DigitalModel) -> Iterator[ModelEntity]:
@@ -120,8 +138,8 @@ def _names(one: Characteristic) -> set[str]:
     return {name for name in (one.name, one.designator) if name}
 
 
-def _key(model: DigitalModel) -> tuple[str, str, str, str, tuple[tuple[str, str, str], ...]]:
-    entities = sorted((one.uuid, one.name, one.kind) for one in model.entities)
+def _key(model: DigitalModel) -> tuple[str, str, str, str, tuple[tuple[str, str, str, str], ...]]:
+    entities = sorted((one.uuid, one.name, one.kind, one.keyword) for one in model.entities)
     return model.uuid or "", model.format, model.name, model.file_name, tuple(entities)
 
 

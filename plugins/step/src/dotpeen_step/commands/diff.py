@@ -12,6 +12,7 @@ import typer
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.errors import DotpeenError
+from dotpeen_step.commands.files import is_named
 from dotpeen_step.commands.link import who
 from dotpeen_step.commands.progress import comparing, reading
 from dotpeen_step.commands.records import records_of
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from dotpeen_step.comparing.carrying import Carry
     from dotpeen_step.comparing.changes import Comparison
 
-OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="A STEP file.")]
-NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="A newer revision of it.")]
+OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="A STEP file.", callback=is_named)]
+NewArgument = Annotated[
+    Path, typer.Argument(metavar="NEW", help="A newer revision of it.", callback=is_named)
+]
 CarryOption = Annotated[
     bool, typer.Option("--carry", help="Link NEW to the parts that OLD is linked to, after asking.")
 ]

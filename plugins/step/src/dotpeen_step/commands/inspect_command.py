@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dotpeen.cli.context import JsonOption, current
+from dotpeen_step.commands.files import FileArgument
 from dotpeen_step.commands.progress import reading
 
 if TYPE_CHECKING:
     from dotpeen_step.inspection import Inspection
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A STEP file.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every row, not only the first of each list.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="End with 1 when the file has an error.")]
 
@@ -53,11 +51,5 @@ def inspect_file(
 def _print_json(inspection: Inspection) -> None:
     from dotpeen_step.inspection.document import json_text
 
-    try:
-        for text in json_text(inspection):
-            sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read it has enough; the interpreter must not try again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
+    for text in json_text(inspection):
+        sys.stdout.write(text)

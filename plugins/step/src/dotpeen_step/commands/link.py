@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,15 +14,20 @@ import typer
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.errors import ConfigurationError
 from dotpeen.identifiers import read_uuid
+from dotpeen_step.commands.order import hinting
 from dotpeen_step.commands.records import records_of
 from dotpeen_step.plugin import settings
 
 if TYPE_CHECKING:
     from dotpeen import Records
     from dotpeen_step.linking.link import Choice, Linked
+    from dotpeen_step.linking.links import Link
 
 _SHOWN: Final = 100
 """Links that people are shown; `--json` has all."""
+_NAMED: Final = 5
+"""Links that the question before unlinking names."""
+_ORDER: Final = "PART comes first: dotpeen step link PN-1001 plate.stp"
 _DIGITS: Final = frozenset("0123456789abcdef")
 
 PartArgument = Annotated[
@@ -128,7 +134,8 @@ def _link_file(
     from dotpeen_step.linking.link import link_file, linked_before
     from dotpeen_step.linking.parts import find_part
 
-    find_part(records, part, column)  # before a large file is read
+    with hinting(file, [part], _ORDER):
+        find_part(records, part, column)  # before a large file is read
     digest = _digest(file)
     before = None if digest is None else linked_before(records, part, digest, column=column, choice=choice)
     if before is not None:
@@ -163,6 +170,7 @@ def unlink(
     """
     from dotpeen_step.commands.link_output import print_unlinked, unlinked_json
     from dotpeen_step.linking.parts import number_column
+    from dotpeen_step.linking.unlink import to_unlink
     from dotpeen_step.linking.unlink import unlink as take_away
 
     shared = current(context)
@@ -170,14 +178,30 @@ def unlink(
     digest = None if sha256 is None else sha256.lower()
     if digest is not None and (not digest or set(digest) - _DIGITS):
         raise ConfigurationError(f"--sha256 {sha256!r}: not hexadecimal digits")
-    shared.confirm(f"Unlink {part}?", yes=yes)
     column = number_column(shared.registry, settings(shared.registry))
     with records_of(shared) as records:
-        done = take_away(records, part, column=column, by=who(), uuid=revision, sha256=digest, every=every)
+        found, there = to_unlink(records, part, column=column, uuid=revision, sha256=digest, every=every)
+        count = f"{len(there):,} link{'' if len(there) == 1 else 's'}"
+        shared.confirm(f"Take {count} of {found} away ({_named(there)})?", yes=yes)
+        done = take_away(
+            records,
+            found.uuid,
+            column=column,
+            by=who(),
+            uuid=revision,
+            sha256=digest,
+            every=every,
+            agreed=there,
+        )
     if as_json:
         shared.print_json(unlinked_json(done))
     else:
         print_unlinked(shared, done)
+
+
+def _named(there: Sequence[Link]) -> str:
+    names = [one.file.name if one.file is not None else f"UUID {one.revision_uuid}" for one in there[:_NAMED]]
+    return ", ".join([*names, "…"] if len(there) > _NAMED else names)
 
 
 def links(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dotpeen.cli.context import Context
+from dotpeen_step.inspection.printing import plain
 from dotpeen_step.linking.candidates import Candidate
 from dotpeen_step.linking.link import Linked
 from dotpeen_step.linking.links import Link
@@ -19,6 +20,8 @@ _FOUND_BY = {
     "said": "as you said",
 }
 _OTHERS_SHOWN = 10
+_LONGEST = 1000
+"""Characters of a line."""
 
 
 def print_linked(shared: Context, made: Linked) -> None:
@@ -28,8 +31,7 @@ def print_linked(shared: Context, made: Linked) -> None:
     verb = "is linked to" if made.outcome == "linked" else "was linked already to"
     _say(shared, f"{made.part} {verb} {what}")
     if one.product is not None:
-        revision = f" revision {one.product.revision}" if one.product.revision.strip() else ""
-        _say(shared, f"  product {one.product.id!r}{revision}, {_FOUND_BY[one.matched_by]}")
+        _say(shared, f"  product {one.product}, {_FOUND_BY[one.matched_by]}")
     if one.revision_uuid is None:
         _say(shared, f"  the file gives this revision no UUID: {REFERENCE} stays as it is")
         _say(shared, "  stamp one into it: dotpeen step stamp")
@@ -70,7 +72,8 @@ def print_links(
             last = one.part
         state = " (current)" if one.id in now else ""
         name = f"  {one.file.name}" if one.file is not None else ""
-        _say(shared, f"  {one.revision_uuid or 'no UUID'}{state}{name}")
+        identified = one.revision_uuid or f"no UUID, {one.identifier}"
+        _say(shared, f"  {identified}{state}{name}")
         _say(shared, f"    {_facts(one)}")
         if one.unlinked_at is not None:
             _say(shared, f"    unlinked {one.unlinked_at:%Y-%m-%d %H:%M} by {one.unlinked_by}")
@@ -81,7 +84,7 @@ def print_links(
 def _facts(one: Link) -> str:
     facts = []
     if one.product is not None:
-        facts.append(f"{one.product.id} {one.product.revision}".strip())
+        facts.append(str(one.product))
     if one.file is not None:
         edition = "" if one.file.edition is None else f" edition {one.file.edition}"
         facts += [f"{one.file.protocol or 'STEP'}{edition}", one.file.originating_system]
@@ -159,4 +162,5 @@ def candidate_json(one: Candidate) -> dict[str, Any]:
 
 
 def _say(shared: Context, text: str) -> None:
-    shared.out.print(text, markup=False, highlight=False, soft_wrap=True)
+    # Files say what they are called, and partners send files.
+    shared.out.print(plain(text, _LONGEST), markup=False, highlight=False, soft_wrap=True)

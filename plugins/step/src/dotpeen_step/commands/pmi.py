@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dotpeen.cli.context import JsonOption, current
+from dotpeen_step.commands.files import FileArgument
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A STEP file.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every row, not only the first two hundred.")]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from dotpeen import Records
@@ -17,14 +16,18 @@ from dotpeen.cli.context import Context
 from dotpeen.errors import DotpeenError
 from dotpeen_step.commands.link_output import part_json
 from dotpeen_step.inspection import inspect
+from dotpeen_step.inspection.printing import plain, print_whole, shown
 from dotpeen_step.linking.folder import find_files
+from dotpeen_step.linking.naming import product_called
 from dotpeen_step.linking.parts import ENTITY, number_column, require_reference
 from dotpeen_step.linking.proposals import Proposal, Proposer
 from dotpeen_step.plugin import settings
 
 _SHOWN: Final = 200
 """Lines that people are shown; `--json` has all."""
-_ORDER: Final = ("failed", "ambiguous", "certain", "applied", "linked", "unmatched")
+_REASON: Final = 500
+"""Characters of what is said of a line."""
+_ORDER: Final = ("failed", "ambiguous", "certain", "applied", "linked", "unlinked", "unmatched")
 """What somebody has to look at comes first."""
 
 
@@ -59,10 +62,9 @@ def scan_folder(
         shared.print_json(_document(folder, found.files, proposals, skipped, apply=apply))
     else:
         _print(shared, proposals, skipped)
-        said = (
-            ", ".join(f"{counts[status]:,} {status}" for status in _ORDER if counts[status]) or "no product"
-        )
-        shared.out.print(f"{len(found.files):,} files: {said}", markup=False, highlight=False)
+        said = ", ".join(f"{counts[status]:,} {status}" for status in _ORDER if counts[status])
+        count = f"{_counted(len(found.files), 'file')}, {_counted(len(proposals), 'product')}"
+        shared.out.print(f"{count}: {said}" if said else count, markup=False, highlight=False)
         if counts["certain"]:
             shared.out.print("Nothing was written. --apply links what is certain.", highlight=False)
     if skipped or counts["ambiguous"] or counts["failed"]:
@@ -79,9 +81,9 @@ def _progress(shared: Context, total: int) -> Iterator[Callable[[Path], None]]:
     columns = (
         BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
     )  # fmt: skip
-    with Progress(*columns, console=shared.err, transient=True) as shown:
-        task = shown.add_task("", total=total)
-        yield lambda file: shown.update(task, advance=1, description=file.name)
+    with Progress(*columns, console=shared.err, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda file: bar.update(task, advance=1, description=plain(file.name))
 
 
 def _print(shared: Context, proposals: Sequence[Proposal], skipped: Sequence[tuple[Path, str]]) -> None:
@@ -90,21 +92,31 @@ def _print(shared: Context, proposals: Sequence[Proposal], skipped: Sequence[tup
         for heading in ("", "Product", "File", ENTITY, "STEP UUID, or why not"):
             table.add_column(heading, overflow="fold", no_wrap=not heading)
         ordered = sorted(proposals, key=lambda one: _ORDER.index(one.status))
+        called = Counter(map(_called, proposals))
         for one in ordered[:_SHOWN]:
+            instance = f" #{one.product_ref}" if called[_called(one)] > 1 else ""
             table.add_row(
                 one.status,
-                escape(f"{one.product_id} {one.revision}".strip()),
-                escape(one.file.name),
-                escape((one.part.number or one.part.uuid) if one.part is not None else ""),
-                escape(one.reason or one.uuid or "no UUID"),
+                shown(f"{_called(one)[1]}{instance}"),
+                shown(one.file.name),
+                shown((one.part.number or one.part.uuid) if one.part is not None else ""),
+                shown(one.reason or one.uuid or "no UUID", most=_REASON),
             )
-        shared.out.print(table)
+        print_whole(shared.out, table)
         if len(ordered) > _SHOWN:
             shared.out.print(f"… and {len(ordered) - _SHOWN:,} more; --json lists all", highlight=False)
     for file, reason in skipped[:_SHOWN]:
-        shared.err.print(f"{file}: left out: {reason}", markup=False, highlight=False, soft_wrap=True)
+        shared.err.print(plain(f"{file}: left out: {reason}", _REASON), markup=False, highlight=False, soft_wrap=True)
     if len(skipped) > _SHOWN:
         shared.err.print(f"… and {len(skipped) - _SHOWN:,} more left out", highlight=False)
+
+
+def _called(one: Proposal) -> tuple[Path, str]:
+    return one.file, product_called(one.product_id, one.product_name, one.revision)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _document(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.filesize import decimal
 
 from dotpeen.cli.context import Context, JsonOption, YesOption, current
 from dotpeen.errors import ConfigurationError, NotMigratedError, RecordNotFoundError
+from dotpeen_step.commands.order import hinting
 from dotpeen_step.commands.records import records_of
+from dotpeen_step.inspection.printing import plain
 from dotpeen_step.linking.parts import ENTITY, find_record, number_column, number_of
 from dotpeen_step.plugin import settings
 
@@ -21,6 +25,12 @@ if TYPE_CHECKING:
     from dotpeen_step.stamping import Wanted
     from dotpeen_step.stamping.plan import Stamp, StampPlan
     from dotpeen_step.stamping.stamp import Stamped
+
+_ORDER: Final = "FILE comes first, then its parts: dotpeen step stamp plate.stp PN-1001"
+_LINE: Final = 500
+"""Characters of a line, which names what stands in the file."""
+_STANDARD_OUTPUT: Final = Path("-")
+_WRITABLE: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A STEP file.")]
 PartsArgument = Annotated[
@@ -77,23 +87,52 @@ def stamp_file(
     Examples: `dotpeen step stamp plate.stp PN-1001 -o stamped.stp`,
     `dotpeen step stamp robot.stp PN-7=ARM PN-8=#512 --in-place`
     """
-    from dotpeen_step.stamping import stamp
-
     shared = current(context)
     target = _target(file, output, in_place=in_place, dry_run=dry_run)
     carrier = _carrier(anchor=anchor, uuid_attribute=uuid_attribute)
-    with records_of(shared) as records:
+    with records_of(shared) as records, hinting(file, parts, _ORDER):
         column = number_column(shared.registry, settings(shared.registry))
-        wanted = [_wanted(records, part, column) for part in parts]
-    if target is not None and not in_place and target.is_file():
+        wanted = _all_wanted(records, parts, column)
+    locked = target is not None and _is_locked(target)
+    if target is not None and not in_place and not locked and target.is_file():
         shared.confirm(f"{target} is there already. Overwrite it?", yes=yes)
-    done = stamp(file, wanted, target, carrier=carrier)
+    done = _stamp(file, wanted, target, carrier, locked=locked)
     if as_json:
         shared.print_json(_document(file, target, done, dry_run=dry_run))
         return
-    for line in _lines(done.plan):
-        shared.out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in _lines(done.plan, dry_run=dry_run):
+        shared.out.print(plain(line, _LINE), markup=False, highlight=False, soft_wrap=True)
     _close(shared, target, done, dry_run=dry_run)
+
+
+def _stamp(
+    file: Path, wanted: Sequence[Wanted], target: Path | None, carrier: Carrier, *, locked: bool
+) -> Stamped:
+    from dotpeen_step.stamping import stamp
+
+    if target is None or not locked:
+        return stamp(file, wanted, target, carrier=carrier)
+    done = stamp(file, wanted, None, carrier=carrier)
+    # What has the UUIDs already stays as it is in its own place: nothing would be written.
+    if done.plan.edits or not (file.exists() and target.samefile(file)):
+        raise ConfigurationError(
+            f"{target} is write-protected: it was left as it is",
+            hint="check it out or make it writable first, or name another file with -o",
+        )
+    return done
+
+
+def _is_locked(target: Path) -> bool:
+    """Tell whether a file is not to be written to, as a vault's are that nobody has checked out.
+
+    A new file takes the place of the old one, which needs no right to that, and root needs none at all: so the mode
+    is asked, too.
+    """
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and not (mode & _WRITABLE and os.access(target, os.W_OK))
 
 
 def _target(file: Path, output: Path | None, *, in_place: bool, dry_run: bool) -> Path | None:
@@ -107,7 +146,14 @@ def _target(file: Path, output: Path | None, *, in_place: bool, dry_run: bool) -
         raise ConfigurationError(
             "where is the stamped file to go?", hint="name a file with -o, or give --in-place"
         )
-    return output / file.name if output.is_dir() else output
+    if output == _STANDARD_OUTPUT:
+        raise ConfigurationError(
+            "-o -: the stamped file is not written to standard output", hint="name a file with -o"
+        )
+    target = output / file.name if output.is_dir() else output
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"{target} can't be written: there is no folder {target.parent}")
+    return target
 
 
 def _carrier(*, anchor: bool, uuid_attribute: bool) -> Carrier:
@@ -120,6 +166,20 @@ def _carrier(*, anchor: bool, uuid_attribute: bool) -> Carrier:
     if anchor:
         return Carrier.ANCHOR
     return Carrier.UUID_ATTRIBUTE if uuid_attribute else Carrier.USER_DEFINED
+
+
+def _all_wanted(records: Records, parts: Sequence[str], column: str | None) -> list[Wanted]:
+    wanted = [_wanted(records, part, column) for part in parts]
+    named: dict[str, str] = {}
+    for text, one in zip(parts, wanted, strict=True):
+        before = named.get(one.uuid)
+        if before is not None:
+            also = "" if before == text else f", as {before} and as {text}"
+            raise ConfigurationError(
+                f"{ENTITY} {one.number or one.uuid} is named twice{also}", hint="name it once"
+            )
+        named[one.uuid] = text
+    return wanted
 
 
 def _wanted(records: Records, text: str, column: str | None) -> Wanted:
@@ -148,12 +208,13 @@ def _split(records: Records, text: str) -> tuple[str, str | None, Record]:
     raise RecordNotFoundError(ENTITY, text.partition("=")[0])
 
 
-def _lines(plan: StampPlan) -> Iterator[str]:
+def _lines(plan: StampPlan, *, dry_run: bool) -> Iterator[str]:
     for one in plan.stamps:
+        outcome = "would be stamped" if dry_run and one.outcome == "stamped" else one.outcome
         where = f"{one.match.product.said}, {_NAMES[plan.carrier.value]} on #{one.target}"
-        yield f"{one.match.wanted.part}: {one.outcome}: {one.match.wanted.uuid} on {where} ({_BY[one.match.by]})"
+        yield f"{one.match.wanted.part}: {outcome}: {one.match.wanted.uuid} on {where} ({_BY[one.match.by]})"
     if plan.raised is not None:
-        yield f"implementation level {plan.raised.old!r} becomes {plan.raised.new!r}"
+        yield f"implementation level {plan.raised.old!r} {'would become' if dry_run else 'becomes'} {plan.raised.new!r}"
 
 
 _NAMES = {"user-defined": "user-defined attribute", "anchor": "anchor", "uuid-attribute": "UUID attribute"}

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from rich.markup import escape
 from rich.table import Table
 
 from dotpeen.cli.context import Context
@@ -23,15 +22,18 @@ from dotpeen_step.comparing.changes import (
     Product,
     ProductChange,
 )
+from dotpeen_step.inspection.printing import plain, print_whole, shown
 
 _MOST_SHOWN: Final = 50
 """Items of one outcome that have a line each."""
+_LONGEST: Final = 1000
+"""Characters of a line."""
 _SHOWN: Final = (Outcome.MOVED, Outcome.CHANGED, Outcome.REMOVED, Outcome.ADDED)
 
 
 def print_comparison(shared: Context, comparison: Comparison) -> None:
     """Print what became of the UUIDs: of all of each product, then every one that was not simply kept."""
-    shared.out.print(_files(comparison), highlight=False)
+    print_whole(shared.out, _files(comparison))
     for one in comparison.products[:_MOST_SHOWN]:
         for line in _product_lines(one):
             _say(shared, line)
@@ -84,7 +86,9 @@ def command(shared: Context, one: Carry, new: Path) -> str:
 
 
 def _say(shared: Context, text: str) -> None:
-    shared.out.print(text, markup=False, highlight=False, soft_wrap=True)
+    if text.startswith("\n"):
+        shared.out.print()
+    shared.out.print(plain(text.lstrip("\n"), _LONGEST), markup=False, highlight=False, soft_wrap=True)
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -100,8 +104,13 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 def _files(comparison: Comparison) -> Table:
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    for _ in range(3):
+        grid.add_column(overflow="fold")
     for side, file in (("old", comparison.old), ("new", comparison.new)):
-        grid.add_row(side, escape(file.name), escape(file.originating_system), f"SHA-256 {file.sha256[:16]}…")
+        grid.add_row(
+            side, shown(file.name, most=400), shown(file.originating_system), f"SHA-256 {file.sha256[:16]}…"
+        )
     return grid
 
 

@@ -15,13 +15,15 @@ from rich.tree import Tree
 from dotpeen_step.inspection.assembly import Row, rows
 from dotpeen_step.inspection.findings import Finding
 from dotpeen_step.inspection.inspect import Inspection
-from dotpeen_step.inspection.printing import plain, shown
+from dotpeen_step.inspection.printing import plain, print_whole, shown
 from dotpeen_step.inspection.products import Product
 from dotpeen_step.inspection.uuids import UuidOccurrence
 
 _MOST_ROWS: Final = 25
 """Rows of each table, unless all are asked for."""
 _MOST_DOCUMENTS: Final = 5
+_MOST_PATH: Final = 4096
+"""Characters of a fact: the longest path that there is."""
 _NAMES_PER_UUID: Final = 3
 _STYLES: Final = {"error": "bold red", "warning": "yellow"}
 
@@ -42,9 +44,6 @@ def report(inspection: Inspection, out: Console, *, everything: bool = False) ->
 
 def _print_facts(inspection: Inspection, out: Console) -> None:
     header = inspection.header
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True)
-    facts.add_column(overflow="fold")
     schemas = ", ".join(plain(schema.said) for schema in inspection.schemas) or "none declared"
     edition = "" if header.edition is None else f", ISO 10303-21 edition {header.edition}"
     level = f"implementation level {plain(header.implementation_level, 20) or 'not given'}{edition}"
@@ -56,8 +55,9 @@ def _print_facts(inspection: Inspection, out: Console) -> None:
         ("Written by", inspection.originating_system.strip() or "not given"),
         ("Time", header.time_stamp.strip() or "not given"),
     ):
-        facts.add_row(Text(name, style="bold"), shown(said, most=400))
-    out.print(facts)
+        # Not folded: a path is copied, and a terminal copies what it wraps itself as one line.
+        line = Text.assemble((f"{name:<12}", "bold"), shown(said, most=_MOST_PATH))
+        out.print(line, soft_wrap=True)
 
 
 def _print_products(inspection: Inspection, out: Console, most: int | None) -> None:
@@ -71,18 +71,18 @@ def _print_products(inspection: Inspection, out: Console, most: int | None) -> N
         del branches[row.depth + 1 :]
         branches.append(branches[row.depth].add(_product_line(row, uuids)))
     if parts:
-        out.print(tree)
+        print_whole(out, tree)
     _print_more(out, sum(1 for _ in listed))
     documents = [product for product in inspection.products if product.is_document]
     if documents:
         named = ", ".join(product.id or product.name for product in documents[:_MOST_DOCUMENTS])
         more = f" and {len(documents) - _MOST_DOCUMENTS:,} more" if len(documents) > _MOST_DOCUMENTS else ""
-        out.print(shown(f"{_counted(len(documents), 'document')}: {named}{more}", most=400))
+        out.print(shown(f"{_counted(len(documents), 'document')}: {named}{more}", most=400), soft_wrap=True)
 
 
 def _product_line(row: Row, uuids: dict[int, list[str]]) -> Text:
     product = row.product
-    line = Text().append_text(shown(product.id or product.name or f"#{product.product_ref}", style="bold"))
+    line = Text().append_text(shown(_number(product), style="bold"))
     if product.name and product.name not in (product.id, ""):
         line.append("  ").append_text(shown(product.name))
     if product.revision.strip():
@@ -94,6 +94,13 @@ def _product_line(row: Row, uuids: dict[int, list[str]]) -> Text:
     for uuid in _first_uuids(product, uuids):
         line.append(f"  {uuid}", style="cyan")
     return line
+
+
+def _number(product: Product) -> str:
+    """Return the id; in quotes where it couldn't be seen otherwise, the instance where there is no name either."""
+    if product.id.strip():
+        return product.id
+    return f"'{product.id}'" if product.name.strip() else f"#{product.product_ref}"
 
 
 def _first_uuids(product: Product, uuids: dict[int, list[str]]) -> list[str]:
@@ -128,7 +135,7 @@ def _print_uuids(inspection: Inspection, out: Console, most: int | None) -> None
     for one in islice(_products_first(inspection), most):
         product = (shown(names.get(one.product_ref or 0, ""), most=40),) * with_product
         table.add_row(one.uuid, one.kind, _item(one), *product, *(_carrier(one),) * with_carrier)
-    out.print(table)
+    print_whole(out, table)
     _print_more(out, 0 if most is None else len(uuids) - most)
 
 
@@ -170,7 +177,7 @@ def _finding_line(name: str, finding: Finding) -> Text:
 
 def _heading(out: Console, text: str) -> None:
     out.print()
-    out.print(Text(text, style="bold"))
+    out.print(Text(text, style="bold"), soft_wrap=True)
 
 
 def _print_more(out: Console, count: int) -> None:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dotpeen_step.inspection.carriers import Carrier
+from dotpeen_step.linking.naming import product_called
 
 if TYPE_CHECKING:
     from dotpeen_step.inspection.inspect import Inspection
     from dotpeen_step.inspection.products import Product
     from dotpeen_step.inspection.uuids import UuidOccurrence
 
-_LONGEST: Final = 80
-"""Characters of a name that a message has."""
 _SHOWN: Final = 5
 """UUIDs of a product that a message has."""
 _NO_IDENTITY: Final = frozenset({Carrier.GUID_NAMESPACE, Carrier.GUID_RELATIONSHIP})
@@ -53,15 +52,13 @@ class Candidate:
         return ()
 
     def __str__(self) -> str:
-        product = self.product
-        revision = f" revision {_short(product.revision)}" if product.revision.strip() else ""
-        name = f" ({_short(product.name)})" if product.name not in ("", product.id) else ""
         uuids = self.revision_uuids("")
-        return f"{_short(product.id)!r}{name}{revision}, {', '.join(uuids[:_SHOWN]) or 'no UUID'}"
+        return f"{self.called}, {', '.join(uuids[:_SHOWN]) or 'no UUID'}"
 
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    @property
+    def called(self) -> str:
+        """What messages call it: id, name and revision."""
+        return product_called(self.product.id, self.product.name, self.product.revision)
 
 
 def candidates(inspection: Inspection) -> tuple[Candidate, ...]:

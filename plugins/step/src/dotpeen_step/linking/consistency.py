@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from psycopg import sql
@@ -38,8 +38,9 @@ def without_history(connection: Connection, entity: Entity) -> Sequence[str]:
         "SELECT r.part::text, r.value::text, count(*) OVER () FROM ({}) AS r{} ORDER BY 1 LIMIT {}"
     ).format(references, known, _LINES)
     rows = connection.execute(query).fetchall()
+    numbers = _numbers(connection, entity, [part for part, _, _ in rows])
     return [
-        f"{ENTITY} {part} has {REFERENCE} {value} and no link with it:"
+        f"{ENTITY} {numbers.get(part, part)} has {REFERENCE} {value} and no link with it:"
         f" dotpeen step link {part} --uuid {value} makes one"
         for part, value, _ in rows
     ] + _more(rows)
@@ -78,6 +79,39 @@ def _references(connection: Connection, entity: Entity) -> sql.Composable | None
     return sql.SQL(
         "SELECT {uuid}::text::uuid AS part, {value} AS value FROM {table} WHERE {value} IS NOT NULL"
     ).format(uuid=sql.Identifier(entity.uuid.column), value=sql.Identifier(REFERENCE), table=table)
+
+
+def _numbers(connection: Connection, entity: Entity, parts: Sequence[str]) -> Mapping[str, str]:
+    """Return the business identifiers of some parts, where that is one column."""
+    table = sql.Identifier(*entity.table)
+    if len(entity.business_id) != 1:
+        return {}
+    (number,) = entity.business_id
+    if entity.uuid.storage != "sidecar":
+        query = sql.SQL(
+            "SELECT {uuid}::text, {number}::text FROM {table} WHERE {uuid} = ANY({parts})"
+        ).format(
+            uuid=sql.Identifier(entity.uuid.column),
+            number=sql.Identifier(number),
+            table=table,
+            parts=sql.SQL("%s::text[]" if entity.uuid.type == "text" else "%s::uuid[]"),
+        )
+        needed: Sequence[str] = (entity.uuid.column, number)
+        parameters: list[object] = [list(parts)]
+    elif len(entity.primary_key) == 1:
+        query = sql.SQL(
+            "SELECT i.uuid::text, p.{number}::text FROM dotpeen.identity AS i"
+            " JOIN {table} AS p ON p.{key}::text = i.key"
+            " WHERE i.entity = %s AND i.uuid = ANY(%s::uuid[])"
+        ).format(number=sql.Identifier(number), table=table, key=sql.Identifier(entity.primary_key[0]))
+        needed = (entity.primary_key[0], number)
+        parameters = [entity.name, list(parts)]
+    else:
+        return {}
+    if not parts or not _has(connection, table.as_string(connection), *dict.fromkeys(needed)):
+        return {}
+    rows = connection.execute(query, parameters)
+    return {part: found for part, found in rows if found is not None}
 
 
 def _there(connection: Connection, entity: Entity) -> sql.Composable | None:

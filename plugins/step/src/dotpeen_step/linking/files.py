@@ -18,7 +18,7 @@ _COPY: Final = (
 )
 _TYPES: Final = ("uuid", "int8", "int8", "text", "text", "text", "text", "int8")
 NAME_LENGTH: Final = 200
-"""Characters of an item's name that are kept: it is for people."""
+"""Characters of an item's name and keyword that are kept: they are for people."""
 
 _LENGTH: Final = 500
 """Characters of any other text that are kept."""
@@ -98,7 +98,8 @@ def _copy(connection: Connection, file: int, items: Iterable[Item]) -> int:
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
         for uuid, product, target, carrier, kind, keyword, name in items:
-            row = (uuid, product, target, carrier, kind, keyword, text(name[:NAME_LENGTH]), file)
-            copy.write_row(row)
+            # A complex instance's keyword is as long as whoever wrote the file likes.
+            shown = text(keyword[:NAME_LENGTH]), text(name[:NAME_LENGTH])
+            copy.write_row((uuid, product, target, carrier, kind, *shown, file))
             count += 1
     return count

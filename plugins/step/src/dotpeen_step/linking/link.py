@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
 from dotpeen import Records
@@ -14,16 +14,15 @@ from dotpeen.database import Connection
 from dotpeen.errors import DotpeenError
 from dotpeen_step.linking import links
 from dotpeen_step.linking.candidates import Candidate, candidates
+from dotpeen_step.linking.claims import claim, lock_uuids
 from dotpeen_step.linking.files import FileFacts, Item, keep_file, known_file
 from dotpeen_step.linking.installation import SCHEMA
 from dotpeen_step.linking.links import Link, LinkedProduct, MatchedBy
 from dotpeen_step.linking.matching import KnownPart, Match, UnclearProductError, match, revision_uuid
 from dotpeen_step.linking.parts import (
     Part,
-    RevisionTakenError,
     find_part,
     lock_part,
-    require_free,
     set_reference,
 )
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from dotpeen_step.inspection.inspect import Inspection
 
 Outcome: TypeAlias = Literal["linked", "unchanged"]
-_LOCK: Final = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 242))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def link_within(
     found = _match(connection, inspection, known, facts.name, choice)
     uuid = revision_uuid(found.candidate, known, chosen=choice.uuid)
     if uuid is not None:
-        _claim(within, connection, part, uuid)
+        claim(within, connection, part, uuid, column)
     current = uuid is not None and (
         not newest_only or _is_newer(facts, links.current_of(connection, part.uuid))
     )
@@ -150,8 +148,7 @@ def lock_all(within: Transaction, parts: Iterable[Part], uuids: Iterable[str], c
     """Take every lock that linking several parts to a file needs, in an order that is the same for everybody."""
     for part in sorted(parts, key=lambda one: one.uuid):
         lock_part(within, part, column)
-    for uuid in sorted(uuids):
-        within.connection.execute(_LOCK, [uuid])
+    lock_uuids(within.connection, uuids)
 
 
 def link_uuid(records: Records, identifier: str, uuid: str, *, column: str | None, by: str) -> Linked:
@@ -168,7 +165,7 @@ def link_uuid(records: Records, identifier: str, uuid: str, *, column: str | Non
         if before is not None:
             now = links.current_of(connection, part.uuid)
             return Linked("unchanged", part, before, now is not None and now.id == before.id)
-        _claim(within, connection, part, uuid)
+        claim(within, connection, part, uuid, column)
         made = links.add_link(
             connection,
             part=part.uuid,
@@ -234,7 +231,7 @@ def _unchanged(
 
 
 def _linked_otherwise(part: Part, before: Link) -> DotpeenError:
-    product = f"product {before.product.id!r}, " if before.product is not None else ""
+    product = f"product {before.product}, " if before.product is not None else ""
     return DotpeenError(
         f"{part} is linked to this file already, to {product}{before.revision_uuid or 'no UUID'}",
         hint="unlink it first: dotpeen step unlink",
@@ -262,18 +259,6 @@ def _match(
             raise
         shared = links.shared_items(connection, known.uuid, inspection.uuids)
         return match(found, known, file=name, shared=shared)
-
-
-def _claim(records: Records, connection: Connection, part: Part, uuid: str) -> None:
-    """See to it that a revision's UUID is this part's alone, whoever links at the same time."""
-    connection.execute(_LOCK, [uuid])
-    other = links.other_part(connection, uuid, part.uuid)
-    if other is not None:
-        raise RevisionTakenError(
-            f"{uuid} is linked to another Part: {other}",
-            hint="unlink it there first, if it is this part's: dotpeen step unlink",
-        )
-    require_free(records, part, uuid)
 
 
 def _product(candidate: Candidate) -> LinkedProduct:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dotpeen.database import Connection
 from dotpeen_step.linking.files import text
+from dotpeen_step.linking.naming import product_called
 
 if TYPE_CHECKING:
     from dotpeen_step.inspection.uuids import Uuids
 
 MatchedBy: TypeAlias = Literal["persistent-uuid", "linked-uuid", "part-number", "said"]
 """What told which part it is; `said`: who linked it did."""
+_DIGITS: Final = 12
+"""Of a SHA-256 that people are shown."""
 
 _COLUMNS: Final = (
     "SELECT l.id, l.part::text, l.revision_uuid::text, l.matched_by, l.linked_at, l.linked_by, l.current_at,"
@@ -38,6 +41,9 @@ class LinkedProduct:
     id: str
     name: str
     revision: str
+
+    def __str__(self) -> str:
+        return product_called(self.id, self.name, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,13 @@ class Link:
     product: LinkedProduct | None
     file: LinkedFile | None
     """None for a link that was made by UUID alone."""
+
+    @property
+    def identifier(self) -> str:
+        """What it can be unlinked by: the UUID, or where it has none the beginning of the file's SHA-256."""
+        if self.revision_uuid is not None or self.file is None:
+            return self.revision_uuid or ""
+        return f"SHA-256 {self.file.sha256[:_DIGITS]}"
 
 
 def links_of(
@@ -152,6 +165,12 @@ def parts_of(connection: Connection, file: int) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
+def history_of_file(connection: Connection, file: int) -> Sequence[Link]:
+    """Return the links that a file has and had, the latest of a part before its older ones."""
+    query = f"{_COLUMNS} WHERE l.file = %s ORDER BY l.linked_at DESC, l.id DESC"
+    return [_link(row) for row in connection.execute(query.encode(), [file])]
+
+
 def parts_with(connection: Connection, uuids: Iterable[str]) -> Mapping[str, Sequence[str]]:
     """Return the parts that revisions with these UUIDs are linked to."""
     rows = connection.execute(
@@ -215,13 +234,19 @@ def add_link(
     return made
 
 
-def end_links(connection: Connection, links: Sequence[Link], *, by: str) -> None:
-    """Unlink: the rows stay, with when and by whom."""
-    connection.execute(
+def end_links(connection: Connection, links: Sequence[Link], *, by: str) -> Sequence[Link]:
+    """Unlink: the rows stay, with when and by whom. Return the links as they are now."""
+    rows = connection.execute(
         "UPDATE dotpeen_step.link SET unlinked_at = pg_catalog.clock_timestamp(), unlinked_by = %s"
-        " WHERE id = ANY(%s) AND unlinked_at IS NULL",
+        " WHERE id = ANY(%s) AND unlinked_at IS NULL RETURNING id, unlinked_at, unlinked_by",
         [by, [one.id for one in links]],
     )
+    ended = {number: (at, who) for number, at, who in rows}
+    return [
+        replace(one, unlinked_at=ended[one.id][0], unlinked_by=ended[one.id][1])
+        for one in links
+        if one.id in ended
+    ]
 
 
 def _link(row: Sequence[Any]) -> Link:

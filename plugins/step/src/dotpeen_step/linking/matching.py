@@ -116,7 +116,7 @@ def revision_uuid(candidate: Candidate, part: KnownPart, *, chosen: str | None =
         return chosen
     uuids = candidate.revision_uuids(part.uuid)
     if len(uuids) > 1:
-        raise UnclearRevisionError(f"product {candidate.product.id!r} has several UUIDs", uuids)
+        raise UnclearRevisionError(f"product {candidate.called} has several UUIDs", uuids)
     return uuids[0] if uuids else None
 
 

@@ -22,9 +22,11 @@ _CURRENT: Final = (
 )
 # What is a UUID in a file and not the item's own identifies nothing; nor does PMI of another product of an assembly.
 _ITEMS: Final = (
-    "SELECT DISTINCT i.uuid::text, i.name FROM dotpeen_step.item AS i WHERE i.file = %(file)s AND i.kind = 'pmi'"
+    "SELECT i.uuid::text, i.name, CASE WHEN min(i.keyword) = max(i.keyword) THEN min(i.keyword) ELSE '' END"
+    " FROM dotpeen_step.item AS i WHERE i.file = %(file)s AND i.kind = 'pmi'"
     " AND i.carrier NOT IN ('reference', 'property')"
-    " AND (%(product)s::bigint IS NULL OR i.product = %(product)s::bigint) ORDER BY 1, 2 LIMIT %(limit)s"
+    " AND (%(product)s::bigint IS NULL OR i.product = %(product)s::bigint)"
+    " GROUP BY i.uuid, i.name ORDER BY 1, 2 LIMIT %(limit)s"
 )
 _PROTOCOLS: Final = {"AP203": "STEPAP203", "AP214": "STEPAP214", "AP242": "STEPAP242"}
 _log = logging.getLogger(__name__)
@@ -64,7 +66,8 @@ def _entities(connection: Connection, file: int, product: int | None, name: str)
         return ()
     # A name that may have been cut when it was kept is not what the model says, letter by letter.
     return tuple(
-        ModelEntity(uuid, "pmi", called if len(called) < NAME_LENGTH else "") for uuid, called in rows
+        ModelEntity(uuid, "pmi", called if len(called) < NAME_LENGTH else "", keyword)
+        for uuid, called, keyword in rows
     )
 
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from dotpeen import Record, Records
 from dotpeen.errors import (
-    AmbiguousIdentifierError,
     ConfigurationError,
     DotpeenError,
     NotMigratedError,
@@ -140,28 +139,9 @@ def part_of(record: Record, column: str | None) -> Part:
     return Part(str(record.uuid), number_of(record, column), None if reference is None else str(reference))
 
 
-def require_free(records: Records, part: Part, uuid: str) -> None:
-    """Raise `RevisionTakenError` for a UUID that is another record's own."""
-    if uuid == part.uuid:
-        return
-    try:
-        found = records.resolve(uuid)
-    except RecordNotFoundError:
-        return
-    except AmbiguousIdentifierError as error:
-        raise RevisionTakenError(f"{uuid} is no revision's of {part}: {error.message}") from None
-    raise RevisionTakenError(
-        f"{uuid} is no revision's of {part}: it is the UUID of a record, {found.entity} {_name(found.record)}"
-    )
-
-
 def set_reference(records: Records, part: Part, uuid: str | None) -> None:
     """Write the external reference of a part, so that guards and plugins see it. Raises `RevisionTakenError`."""
     try:
         records.update(ENTITY, part.uuid, {REFERENCE: uuid})
     except RecordConflictError as error:
         raise RevisionTakenError(f"{uuid} can't be the {REFERENCE} of {part}: {error.reason}") from None
-
-
-def _name(record: Record) -> str:
-    return record.key if record.uuid is None else str(record.uuid)

@@ -13,7 +13,7 @@ from dotpeen.database import Connection
 from dotpeen.errors import DotpeenError, InvalidQueryError
 from dotpeen_step.linking import links
 from dotpeen_step.linking.candidates import Candidate, candidates
-from dotpeen_step.linking.files import known_file
+from dotpeen_step.linking.file_links import FileLinks, links_of_file
 from dotpeen_step.linking.installation import SCHEMA
 from dotpeen_step.linking.link import Choice, facts_of, link_within, lock_all
 from dotpeen_step.linking.links import MatchedBy
@@ -23,7 +23,7 @@ from dotpeen_step.linking.parts import ENTITY, Part, in_lots, part_of, parts_by_
 if TYPE_CHECKING:
     from dotpeen_step.inspection.inspect import Inspection
 
-Status: TypeAlias = Literal["certain", "ambiguous", "unmatched", "linked", "applied", "failed"]
+Status: TypeAlias = Literal["certain", "ambiguous", "unmatched", "linked", "unlinked", "applied", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Proposer:
         """Return a proposal for each revision of each product of a file."""
         found = candidates(inspection)
         with self._records.transaction() as within:
-            there = self._linked_parts(within.connection, inspection)
+            there = links_of_file(within, inspection.sha256, self._column)
             parts = list(_evidence(within, within.connection, found, self._column))
         claimed = Counter(part.uuid for speaking in parts for part in {*speaking.values()})
         return tuple(
@@ -95,18 +95,12 @@ class Proposer:
             done = {id(one): replace(one, status="applied") for one in certain}
         return tuple(done.get(id(one), one) for one in proposals)
 
-    def _linked_parts(self, connection: Connection, inspection: Inspection) -> frozenset[str]:
-        if not SCHEMA.installed(connection):
-            return frozenset()
-        file = known_file(connection, bytes.fromhex(inspection.sha256))
-        return frozenset() if file is None else links.parts_of(connection, file)
-
     def _proposal(
         self,
         file: Path,
         one: Candidate,
         speaking: Mapping[tuple[MatchedBy, int], Part],
-        linked: frozenset[str],
+        there: FileLinks,
         claimed: Mapping[str, int],
     ) -> Proposal:
         product = one.product
@@ -116,6 +110,15 @@ class Proposer:
             uuids[0] if len(uuids) == 1 else None,
         )  # fmt: skip
         parts = tuple({part.uuid: part for part in speaking.values()}.values())
+        link = there.of(one, [part.uuid for part in parts])
+        if link is not None:
+            return replace(
+                base,
+                status="linked",
+                part=there.parts[link.part],
+                uuid=link.revision_uuid,
+                matched_by=link.matched_by,
+            )
         if not parts:
             return replace(base, reason="no part has its number or UUID")
         if len(parts) > 1:
@@ -123,8 +126,12 @@ class Proposer:
             return replace(base, status="ambiguous", candidates=parts, reason=f"it could be {kinds}")
         (part,) = parts
         kind = next(kind for kind in EVIDENCE if any(spoke == kind for spoke, _ in speaking))
-        if part.uuid in linked:
-            return replace(base, status="linked", part=part, matched_by=kind)
+        if (other := there.linked.get(part.uuid)) is not None:
+            reason = f"{part} is linked to {other.product} of this file"
+            return replace(base, status="ambiguous", candidates=parts, reason=reason)
+        if (ended := there.unlinked.get(part.uuid)) is not None:
+            reason = f"it was unlinked {ended.unlinked_at:%Y-%m-%d %H:%M} by {ended.unlinked_by}"
+            return replace(base, status="unlinked", part=part, matched_by=kind, reason=reason)
         if claimed[part.uuid] > 1:
             reason = f"{claimed[part.uuid]} products of the file could be {part}"
             return replace(base, status="ambiguous", candidates=parts, reason=reason)

@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from dotpeen import Records
 from dotpeen.hooks import ApiRouter
-from dotpeen.identifiers import parse_uuid
+from dotpeen.identifiers import InvalidUuidError, parse_uuid
 from dotpeen.registry import Registry
 from dotpeen_step.linking import links, messages
 from dotpeen_step.linking.asked import moment_of, wanted_uuid
@@ -169,9 +169,7 @@ class _Routes:
     def unlink(self, uuid: str, step_uuid: str, request: Request) -> Response:
         part = str(parse_uuid(uuid))
         self._require_allowed()
-        is_digest = len(step_uuid) == _SHA256_DIGITS and not set(step_uuid.lower()) - set("0123456789abcdef")
-        revision = None if is_digest else str(parse_uuid(step_uuid))
-        digest = step_uuid.lower() if is_digest else None
+        revision, digest = _revision_or_digest(step_uuid)
         records: Records = request.state.records
 
         def work() -> None:
@@ -253,6 +251,20 @@ class _Routes:
     def _do(self, work: Callable[[], T]) -> T:
         with told():
             return work()
+
+
+def _revision_or_digest(text: str) -> tuple[str | None, str | None]:
+    """Return what a link is to be found by: the UUID, or the SHA-256 in lower case."""
+    if len(text) == _SHA256_DIGITS and not set(text.lower()) - set("0123456789abcdef"):
+        return None, text.lower()
+    try:
+        return str(parse_uuid(text)), None
+    except InvalidUuidError:
+        raise HTTPException(
+            400,
+            f"a link is named by the UUID of the revision, or by all {_SHA256_DIGITS} hexadecimal digits of the"
+            " file's SHA-256",
+        ) from None
 
 
 def _who(request: Request) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dotpeen_step.inspection.pmi.model import Pmi, PmiKind
-from dotpeen_step.inspection.printing import shown
+from dotpeen_step.inspection.printing import print_whole, shown, whole_width
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _KINDS: Final[tuple[PmiKind, ...]] = get_args(PmiKind)
 _MOST_ROWS: Final = 200
 """Rows that people are shown, unless they ask for all."""
+_NAME_WIDTH: Final = 16
+"""Characters of a name that stand on one line at least."""
 
 
 def pmi_document(one: Pmi, products: Mapping[int, Product]) -> dict[str, Any]:
@@ -62,12 +64,10 @@ def print_pmi(
 ) -> None:
     """Print dimensions, then tolerances, then datums; the first rows unless `everything` is asked for."""
     several = len({one.product_ref for one in found}) > 1
-    table = Table("Kind", "Name", "Value", "Tolerance", "Datums", box=None, pad_edge=False)
-    if several:
-        table.add_column("Product")
-    table.add_column("UUID", no_wrap=True)
     ordered = sorted(found, key=lambda one: _KINDS.index(one.kind))
-    for one in ordered if everything else ordered[:_MOST_ROWS]:
+    listed = ordered if everything else ordered[:_MOST_ROWS]
+    table = _table(several=several)
+    for one in listed:
         product = products.get(one.product_ref) if one.product_ref is not None else None
         table.add_row(
             shown(one.type or one.kind),
@@ -78,9 +78,21 @@ def print_pmi(
             *([shown("" if product is None else product.id or product.name)] if several else []),
             Text(_uuids(one)),
         )
-    out.print(table)
+    if out.is_terminal and whole_width(out, table) > out.width:
+        # Names are compared letter by letter: the other columns are narrowed first.
+        table.padding = (0, 1, 0, 0)
+        table.columns[1].width = min(max(len(one.name or f"#{one.ref}") for one in listed), _NAME_WIDTH)
+    print_whole(out, table)
     if not everything and len(found) > _MOST_ROWS:
         out.print(f"… and {len(found) - _MOST_ROWS:,} more; --all shows them", highlight=False)
+
+
+def _table(*, several: bool) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, collapse_padding=True)
+    for heading in ("Kind", "Name", "Value", "Tolerance", "Datums", *(("Product",) if several else ())):
+        table.add_column(heading, overflow="fold")
+    table.add_column("UUID", no_wrap=True, min_width=36)
+    return table
 
 
 def counted(found: Iterable[Pmi]) -> str:
