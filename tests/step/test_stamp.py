@@ -10,7 +10,7 @@ import pytest
 from dotpeen.errors import ConfigurationError, DotpeenError
 from dotpeen_step.inspection import inspect
 from dotpeen_step.inspection.carriers import Carrier
-from dotpeen_step.part21 import Part21Error, Part21File
+from dotpeen_step.part21 import Part21Error, Part21File, Part21LimitError
 from dotpeen_step.stamping import (
     CARRIERS,
     CollisionError,
@@ -391,6 +391,25 @@ def test_a_file_that_is_cut_off_is_refused(cut: int) -> None:
 def test_what_is_no_step_file_is_refused(content: bytes) -> None:
     with pytest.raises(Part21Error):
         planned(content)
+
+
+def test_more_attributes_than_anybody_writes_are_refused() -> None:
+    items = ",".join(f"#{n}" for n in range(10_000, 10_400))
+    data = PLATE + "".join(f"#{n}=DESCRIPTIVE_REPRESENTATION_ITEM('','x');\n" for n in range(10_000, 10_400))
+    data += f"#100=REPRESENTATION('',({items}),#16);\n"
+    for n in range(20_000, 20_300):
+        data += f"#{n}=PROPERTY_DEFINITION('Dotpeen UUID','',#12);\n"
+        data += f"#{n + 1000}=PROPERTY_DEFINITION_REPRESENTATION(#{n},#100);\n"
+    with pytest.raises(Part21LimitError, match="more than 100,000 attributes"):
+        planned(part21(data))
+
+
+def test_what_only_looks_like_the_end_of_the_data_takes_nothing() -> None:
+    end = "ENDSEC;\nEND-ISO-10303-21;\n"
+    for text in (f"#90=X('{end}", f"/* #90=X(); {end}"):
+        content = part21(PLATE + text).removesuffix(end.encode())
+        with pytest.raises(Part21Error):
+            planned(content)
 
 
 # Files

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dotpeen.errors import ConfigurationError
 from dotpeen_step.stamping.edits import Edit, Span, edited, pieces
-from dotpeen_step.stamping.writing import drafting, write_edited
+from dotpeen_step.stamping.writing import Version, drafting, write_edited
 
 CONTENT = b"ISO-10303-21;\r\nHEADER;\r\nENDSEC;\r\n"
 
@@ -70,7 +70,7 @@ def test_what_was_copied_ahead_makes_no_difference(source: Path, ahead: int, edi
 
 def test_a_draft_that_is_not_finished_is_gone(source: Path) -> None:
     with drafting(source, source.with_name("target.stp"), ahead=20):
-        assert source.with_name("target.stp.part").exists()
+        assert [one.name for one in source.parent.glob(".target.stp.*.part")]
     assert [one.name for one in source.parent.iterdir()] == ["source.stp"]
 
 
@@ -113,18 +113,44 @@ def test_a_link_stays_one(source: Path) -> None:
     assert source.read_bytes() == b"OSI" + CONTENT[3:]
 
 
-def test_what_a_kill_left_is_written_over(source: Path) -> None:
-    source.with_name("target.stp.part").write_bytes(b"half")
-    write_edited(source, source.with_name("target.stp"), [])
-    assert sorted(one.name for one in source.parent.iterdir()) == ["source.stp", "target.stp"]
-
-
-def test_nothing_is_written_through_a_link_at_the_place_of_the_part(source: Path) -> None:
+def test_what_a_kill_left_is_no_obstacle_and_no_link_there_is_followed(source: Path) -> None:
     precious = source.with_name("precious")
     precious.write_bytes(b"precious")
-    source.with_name("target.stp.part").symlink_to(precious)
+    for left in ("target.stp.part", ".target.stp.part"):
+        source.with_name(left).symlink_to(precious)
     write_edited(source, source.with_name("target.stp"), [])
     assert precious.read_bytes() == b"precious"
+    assert source.with_name("target.stp").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["source.stp", "older.stp", "new.stp"])
+def test_of_two_that_write_one_file_at_once_the_later_is_refused(source: Path, name: str) -> None:
+    source.with_name("older.stp").write_bytes(b"older")
+    target = source.with_name(name)
+    slow = drafting(source, target)
+    draft = slow.__enter__()
+    write_edited(source, target, [Edit.insert(9, b"quick")])
+    draft.finish([Edit.insert(9, b"slow")])
+    with pytest.raises(ConfigurationError, match="changed while it was stamped: nothing was written"):
+        slow.__exit__(None, None, None)
+    assert target.read_bytes() == edited(CONTENT, [Edit.insert(9, b"quick")])
+    assert not list(source.parent.glob(".*"))
+
+
+def test_a_draft_is_made_of_what_was_read(source: Path) -> None:
+    read = Version.at(source)
+    write_edited(source, source, [Edit.insert(9, b"*")])
+    with (
+        pytest.raises(ConfigurationError, match="changed while it was stamped"),
+        drafting(source, source.with_name("target.stp"), read=read),
+    ):
+        pass
+
+
+def test_a_long_name_is_no_obstacle(source: Path) -> None:
+    target = source.with_name("\u00e4" * 125 + ".stp")
+    write_edited(source, target, [])
+    assert target.read_bytes() == CONTENT
 
 
 def test_without_the_system_call_the_bytes_are_the_same(

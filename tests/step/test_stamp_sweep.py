@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dotpeen_step.part21 import Instance, Part21File
+from dotpeen_step.part21 import Instance, Part21Error, Part21File
 from dotpeen_step.stamping.products import Product, products_of
 from dotpeen_step.stamping.sweep import KEYWORDS, Needle, Sweep, sweep
 
@@ -78,6 +79,49 @@ def test_a_plain_file_is_not_searched_twice(block: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(Part21File, "find", slow)
     found = seen(part21("\n".join(lines)), block=block)
     assert ([one.id for one in found.products.values()], found.context) == ([10, 11, 12], 13)
+
+
+@pytest.mark.parametrize("block", [40, 200, 1 << 18])
+def test_text_in_strings_is_no_product(block: int) -> None:
+    data = (
+        "#10=PRODUCT('PN-1','','',(#2));\n#11=PRODUCT_DEFINITION_FORMATION('','',#10);\n"
+        "#40=PRODUCT_DEFINITION('','',#11,#3);\n"
+        "#30=DESCRIPTIVE('; #12=PRODUCT_DEFINITION(' , ',' , ',#11,$);#31=X(');\n"
+    )
+    found = seen(part21(data), block=block).products
+    assert [one.id for one in found.values()] == [10, 11, 40]
+
+
+def test_a_uuid_behind_a_very_long_statement_is_counted() -> None:
+    long = "0.," * 1_500_000
+    content = part21(f"#1=X({long}0.);\n#2=Y({long}'{UUID}');\n#3=PRODUCT('PN-1','','',(#2));\n")
+    found = seen(content)
+    assert (found.counts[UUID], [one.id for one in found.products.values()]) == (1, [3])
+
+
+@pytest.mark.parametrize("block", [36, 40, 1 << 16])
+def test_a_uuid_over_the_border_of_pieces_of_a_very_long_statement_is_counted_once(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[sweep.__module__], "_LARGEST", 50)
+    for before in range(80):
+        content = part21(f"#1=X('{'x' * 300}{'y' * before}{UUID}{'z' * 300}{UUID}');")
+        assert seen(content, block=block).counts[UUID] == 2
+
+
+def test_a_file_that_ends_in_a_string_is_refused() -> None:
+    cut = part21("#1=X('it is cut off;")
+    with pytest.raises(Part21Error, match="a string has no end"):
+        seen(cut)
+
+
+def test_what_refers_to_nothing_belongs_to_nothing() -> None:
+    data = "".join(f"#{n}=PRODUCT('','','',());\n" for n in range(1, 2001))
+    data += "".join(f"#{n}=PRODUCT_DEFINITION('','',$,$);\n" for n in range(3001, 5001))
+    with Part21File.from_bytes(part21(data)) as file:
+        products = products_of(file.scan())
+    assert len(products) == 2000
+    assert not any(one.definitions for one in products)
 
 
 @pytest.mark.parametrize("text", [UUID, UUID.upper(), UUID[:20].upper() + UUID[20:], f"{{{UUID}}}"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -18,6 +20,50 @@ if TYPE_CHECKING:
     from dotpeen_step.part21.values import Value
 
 _BARE: Final = "write the bare UUID between < and >: 8-4-4-4-12 hexadecimal digits, no prefix (Annex G)"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where an anchor leads to in the end."""
+
+    value: Value
+    """A URI where that is another file, or nowhere."""
+    loop: str | None = None
+    """The anchor that the way comes back to."""
+
+
+class _Ends:
+    """Follows anchors through others, each once, however many lead to it."""
+
+    def __init__(self, by_name: Mapping[str, Anchor]) -> None:
+        self._by_name = by_name
+        self._known: dict[str, _End] = {}
+
+    def of(self, alias: Anchor) -> _End:
+        """Follow an anchor."""
+        same = self._by_name.get(alias.name)
+        if same is None or same.offset != alias.offset:
+            return self._follow(alias.value, {})
+        known = self._known.get(alias.name)
+        return self._follow(alias.value, {alias.name: 0}) if known is None else known
+
+    def _follow(self, value: Value, way: dict[str, int]) -> _End:
+        """Follow a value. `way`: the names passed, each with its place."""
+        while (uri := _uri(value)) is not None:
+            name = uri.removeprefix("#")
+            if name in way:
+                # Each anchor of the loop comes back to itself, those before it to where they enter it.
+                self._known.update(
+                    (one, _End(value, loop=one)) for one, place in way.items() if place >= way[name]
+                )
+            if name in self._known or name not in self._by_name:
+                break
+            way[name] = len(way)
+            value = self._by_name[name].value
+        end = _End(value) if uri is None else self._known.get(name, _End(value))
+        for one in way:
+            self._known.setdefault(one, end)
+        return self._known[next(iter(way))] if way else end
 
 
 class AnchorUuids:
@@ -62,36 +108,28 @@ class AnchorUuids:
     def _take_aliases(self, file: Part21File, aliases: list[Anchor]) -> None:
         """Read anchors that lead to other anchors, or to other files."""
         named = {uri.removeprefix("#") for alias in aliases if isinstance(uri := _uri(alias.value), str)}
-        by_name = {anchor.name: anchor for anchor in file.anchors if anchor.name in named}
+        ends = _Ends({anchor.name: anchor for anchor in file.anchors if anchor.name in named})
         for alias in aliases:
-            self._take_anchor(alias, self._end_of(alias, by_name))
+            end = ends.of(alias)
+            self._note_end(alias, end)
+            self._take_anchor(alias, end.value)
 
-    def _end_of(self, alias: Anchor, by_name: dict[str, Anchor]) -> Value:
-        """Follow an anchor through others to a value; a URI where it leads to another file or nowhere."""
-        passed = {alias.name}
-        value = alias.value
-        while isinstance(value, Resource):
-            name = value.uri.removeprefix("#")
-            if name in passed:
-                self._findings.add(
-                    "anchor-loop",
-                    alias.offset,
-                    f"the anchor <{alias.name[:80]}> leads to no value: it comes back to <{name[:80]}>",
-                    "let one of these anchors lead to an instance",
-                )
-                return value
-            if name not in by_name:
-                if value.uri.startswith("#"):
-                    self._findings.add(
-                        "anchor-dangling",
-                        alias.offset,
-                        f"the anchor <{alias.name[:80]}> leads to <#{name[:80]}>, which is no anchor of this file",
-                        "remove the anchor, or add the one it leads to",
-                    )
-                return value
-            passed.add(name)
-            value = by_name[name].value
-        return value
+    def _note_end(self, alias: Anchor, end: _End) -> None:
+        """Note an anchor that leads to no value of this file, nor to another file."""
+        if end.loop is not None:
+            self._findings.add(
+                "anchor-loop",
+                alias.offset,
+                f"the anchor <{alias.name[:80]}> leads to no value: it comes back to <{end.loop[:80]}>",
+                "let one of these anchors lead to an instance",
+            )
+        elif (uri := _uri(end.value)) is not None and uri.startswith("#"):
+            self._findings.add(
+                "anchor-dangling",
+                alias.offset,
+                f"the anchor <{alias.name[:80]}> leads to <{uri[:81]}>, which is no anchor of this file",
+                "remove the anchor, or add the one it leads to",
+            )
 
     def _uuid_of(self, anchor: Anchor) -> str | None:
         """Return the UUID that an anchor's name is, and note a name that only looks like one."""

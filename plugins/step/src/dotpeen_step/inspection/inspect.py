@@ -25,6 +25,7 @@ from dotpeen_step.inspection.schema import SchemaInfo, read_schema
 from dotpeen_step.inspection.structure_lint import check_assembly, check_products, check_sections
 from dotpeen_step.inspection.targets import Targets
 from dotpeen_step.inspection.uuids import UuidOccurrence, Uuids
+from dotpeen_step.part21.errors import Part21Error
 from dotpeen_step.part21.file import Part21File
 
 if TYPE_CHECKING:
@@ -86,14 +87,21 @@ class Inspection:
 def inspect(file: Path | str | Part21File, *, progress: Progress | None = None) -> Inspection:
     """Inspect a STEP file; an open one stays open.
 
-    `progress` is told how many bytes are done. Raises `Part21Error` where the file is not ISO 10303-21.
+    `progress` is told how many bytes are done. Raises `Part21Error` where the file is not ISO 10303-21, or
+    changed while it was read.
     """
     opened = nullcontext(file) if isinstance(file, Part21File) else Part21File.open(Path(file))
     with opened as part21, ThreadPoolExecutor(1) as beside:
         digest = beside.submit(_sha256, part21)
         found = _Found(part21)
-        found.read(progress)
-        return found.inspection(digest.result())
+        try:
+            found.read(progress)
+            inspection = found.inspection(digest.result())
+        except Part21Error:
+            part21.check_unchanged()  # what is wrong may come from that
+            raise
+        part21.check_unchanged()
+        return inspection
 
 
 class _Found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -117,8 +117,8 @@ class Products:
         shapes = _grouped(zip(self._shaped_refs, self._shape_refs, strict=True))
         found = []
         for ref, (identifier, name, description, offset) in self._products.items():
-            for formation in formations.get(ref) or (None,):
-                for definition in definitions.get(formation or 0) or (None,):
+            for formation in _under(formations, ref) or (None,):
+                for definition in _under(definitions, formation) or (None,):
                     found.append(
                         Product(
                             id=identifier,
@@ -128,7 +128,7 @@ class Products:
                             product_ref=ref,
                             formation_ref=formation,
                             definition_ref=definition,
-                            shape_refs=tuple(shapes.get(definition or 0, ())),
+                            shape_refs=tuple(_under(shapes, definition)),
                             is_document=ref in self._documents,
                             offset=offset,
                         )
@@ -171,10 +171,16 @@ class Products:
 
 
 def _grouped(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    """Return what refers to each instance; what refers to none is left out."""
     grouped: dict[int, list[int]] = {}
     for key, value in pairs:
-        grouped.setdefault(key, []).append(value)
+        if key:
+            grouped.setdefault(key, []).append(value)
     return grouped
+
+
+def _under(grouped: Mapping[int, list[int]], ref: int | None) -> Sequence[int]:
+    return grouped.get(ref, ()) if ref else ()
 
 
 def _part(instance: Instance, keywords: frozenset[str]) -> tuple[Value, ...] | None:

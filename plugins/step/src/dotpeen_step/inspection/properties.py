@@ -17,6 +17,7 @@ from dotpeen_step.inspection.carried import references_in
 from dotpeen_step.inspection.carriers import Carrier
 from dotpeen_step.inspection.columns import Column
 from dotpeen_step.inspection.forms import is_named_uuid, may_be_named_uuid, may_hold_uuid
+from dotpeen_step.part21.errors import Part21LimitError
 from dotpeen_step.part21.values import Reference
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _ASSOCIATION: Final = "GENERAL_PROPERTY_ASSOCIATION"
 _REPRESENTED: Final = "PROPERTY_DEFINITION_REPRESENTATION"
 _PROPERTY: Final = "PROPERTY_DEFINITION"
 _BATCH: Final = 5000
+MOST_SHARED: Final = 100_000
+"""Values that properties have because they share representations: in real files, each has one of its own."""
+_TIMES: Final = 4
+"""How often each property and each item is there without counting as shared."""
 _T = TypeVar("_T")
 
 
@@ -51,6 +56,12 @@ class PropertyUuids:
         """The texts of general properties that are named as UUIDs, or have one."""
         self._defined, self._representation = Column(), Column()
         self._general_of, self._derived = Column(), Column()
+        self._followed: set[tuple[int, int]] = set()
+        """Property definitions and representations with values that were followed: writers repeat some."""
+        self._values = 0
+        """How many values these have."""
+        self._most = 0
+        """How many they may have."""
 
     def take(self, instance: Instance) -> None:
         """Note one instance."""
@@ -77,6 +88,7 @@ class PropertyUuids:
             for at, derived in enumerate(self._derived)
             if self._general_of[at] in self._general
         }
+        self._most = MOST_SHARED + _TIMES * (len(self._defined) + len(self._items))
         # Without a value that may be a UUID, no representation has to be read.
         pairs = zip(
             self._defined if self._items else (), self._representation if self._items else (), strict=True
@@ -94,10 +106,15 @@ class PropertyUuids:
         """Add the values that some property definitions have."""
         representations = file.fetch({representation for _, representation in pairs})
         values = {
-            ref: [item for item in representation.references() if item in self._items]
+            ref: tuple(dict.fromkeys(item for item in representation.references() if item in self._items))
             for ref, representation in representations.items()
         }
-        valued = [(defined, item) for defined, ref in pairs for item in values.get(ref, ())]
+        new = [pair for pair in dict.fromkeys(pairs) if values.get(pair[1]) and pair not in self._followed]
+        self._followed.update(new)
+        self._values += sum(len(values[ref]) for _, ref in new)
+        if self._values > self._most:
+            raise _too_many(file, representations[max(new, key=lambda pair: len(values[pair[1]]))[1]])
+        valued = [(defined, item) for defined, ref in new for item in values[ref]]
         for some in _batches(valued):
             general = self._general_names(file, {defined for defined, _ in some})
             definitions = file.fetch({defined for defined, _ in some})
@@ -163,6 +180,17 @@ class PropertyUuids:
             target_ref=target,
             label=label,
         )
+
+
+def _too_many(file: Part21File, representation: Instance) -> Part21LimitError:
+    return Part21LimitError(
+        file.name,
+        f"its properties share representations, as #{representation.id}, so that they have more than "
+        f"{MOST_SHARED:,} values together that may be UUIDs",
+        line=file.line(representation.offset),
+        byte=representation.offset,
+        hint="give each PROPERTY_DEFINITION a REPRESENTATION of its own, with its own values",
+    )
 
 
 def _note(parameters: tuple[Value, ...] | None, at: int, first: Column, second: Column) -> None:

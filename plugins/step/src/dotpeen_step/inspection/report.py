@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -22,6 +22,8 @@ from dotpeen_step.inspection.uuids import UuidOccurrence
 _MOST_ROWS: Final = 25
 """Rows of each table, unless all are asked for."""
 _MOST_DOCUMENTS: Final = 5
+_MOST_LEVELS: Final = 50
+"""Levels of the assembly: real ones have ten."""
 _MOST_PATH: Final = 4096
 """Characters of a fact: the longest path that there is."""
 _NAMES_PER_UUID: Final = 3
@@ -64,12 +66,8 @@ def _print_products(inspection: Inspection, out: Console, most: int | None) -> N
     parts = inspection.parts
     _heading(out, f"{_counted(len(parts), 'product')}, {_counted(len(inspection.usages), 'usage')}")
     uuids = _product_uuids(inspection)
-    tree = Tree("", hide_root=True)
-    branches = [tree]
     listed = rows(parts, inspection.usages)
-    for row in islice(listed, most):
-        del branches[row.depth + 1 :]
-        branches.append(branches[row.depth].add(_product_line(row, uuids)))
+    tree = _tree(islice(listed, most), uuids)
     if parts:
         print_whole(out, tree)
     _print_more(out, sum(1 for _ in listed))
@@ -78,6 +76,26 @@ def _print_products(inspection: Inspection, out: Console, most: int | None) -> N
         named = ", ".join(product.id or product.name for product in documents[:_MOST_DOCUMENTS])
         more = f" and {len(documents) - _MOST_DOCUMENTS:,} more" if len(documents) > _MOST_DOCUMENTS else ""
         out.print(shown(f"{_counted(len(documents), 'document')}: {named}{more}", most=400), soft_wrap=True)
+
+
+def _tree(listed: Iterable[Row], uuids: dict[int, list[str]]) -> Tree:
+    """Return the assembly down to some level; what is below is counted: a tree is as wide as it is deep."""
+    tree = Tree("", hide_root=True)
+    branches = [tree]
+    more: Text | None = None
+    deepest = 0
+    for row in listed:
+        if row.depth < _MOST_LEVELS:
+            del branches[row.depth + 1 :]
+            branches.append(branches[row.depth].add(_product_line(row, uuids)))
+            more = None
+            continue
+        if more is None:
+            more, deepest = Text(style="dim"), 0
+            branches[_MOST_LEVELS].add(more)
+        deepest = max(deepest, row.depth + 1 - _MOST_LEVELS)
+        more.plain = f"… {_counted(deepest, 'level')} more: --json shows them"
+    return tree
 
 
 def _product_line(row: Row, uuids: dict[int, list[str]]) -> Text:

@@ -58,15 +58,19 @@ class Representations:
         for first, second in zip(self._first, self._second, strict=True):
             beside.setdefault(first, []).append(second)
             beside.setdefault(second, []).append(first)
-        pending = list(products)
-        while pending:
-            one = pending.pop()
-            for other in beside.get(one, ()):
-                reached = products.setdefault(other, set())
-                if not products[one] <= reached:
-                    reached |= products[one]
-                    pending.append(other)
-        return products
+        found: dict[int, set[int]] = {}
+        for start in products:
+            if start in found:
+                continue
+            together = found[start] = set()  # one set for all that go together
+            pending = [start]
+            while pending:
+                one = pending.pop()
+                together |= products.get(one, set())
+                others = [other for other in beside.get(one, ()) if other not in found]
+                found.update(dict.fromkeys(others, together))
+                pending.extend(dict.fromkeys(others))
+        return found
 
     def aspect_owners(self, owners: Mapping[int, int]) -> dict[int, int]:
         """Return the PRODUCT of each shape aspect: that of its shape, or of the aspect that it is a part of."""

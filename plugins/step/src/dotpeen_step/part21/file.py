@@ -96,6 +96,10 @@ class Part21File:
         """Return the bytes at `position`: `length` of them, or fewer at the end of the file."""
         return self._source.read(position, length)
 
+    def check_unchanged(self) -> None:
+        """Raise `Part21FileError` where the file was written to since it was opened."""
+        self._source.check_unchanged()
+
     def line(self, byte: int) -> int:
         """Return the line that a byte is in, counted from 1."""
         return self._source.line(byte)
@@ -141,7 +145,7 @@ class Part21File:
         return self._pass(keywords, ByKeyword(keywords))
 
     def _pass(self, keywords: frozenset[str] | None, selection: Selection) -> Iterator[Instance]:
-        names = Names() if self._names is None else None
+        names = Names(file=self.name) if self._names is None else None
         run = Pass(self._source, self._header, names, block=self._block)
         try:
             yield from run.instances(keywords, selection)

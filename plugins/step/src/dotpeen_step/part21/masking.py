@@ -29,7 +29,8 @@ def uncommented(text: bytes) -> bytes:
 
     Left as it is where there are resources that may hide something.
     """
-    if b"/*" not in text or (b"<" in text and _DOUBTFUL.search(text)):
+    # One byte is looked for several times as fast as two.
+    if b"/" not in text or b"/*" not in text or (b"<" in text and _DOUBTFUL.search(text)):
         return text
     blanked = bytearray(text)
     outside = place = 0

@@ -12,11 +12,13 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import repeat
 from mmap import mmap
 from typing import Final
 
 from dotpeen_step.part21 import limits
+from dotpeen_step.part21.errors import Part21FileError
 
 TABLE: Final = 20_000_000
 """Names in the table; memory is used where names are."""
@@ -31,7 +33,9 @@ _FEW: Final = 500
 class Names:
     """The instance names of a file, taken up in file order."""
 
-    def __init__(self, *, table: int = TABLE, region: int = REGION) -> None:
+    def __init__(self, *, table: int = TABLE, region: int = REGION, file: str = "<names>") -> None:
+        """`file` stands in messages."""
+        self._file = file
         self._table = mmap(-1, table)  # pages without names take no memory
         self._first: int | None = None
         self._region = region
@@ -54,7 +58,7 @@ class Names:
             beyond = [name for name in names if not self._in_table(name)]
             names = [name for name in names if self._in_table(name)]
             if self._overflow is None:
-                self._overflow = _Overflow()
+                self._overflow = _Overflow(self._file)
             if not self._overflow.add(beyond, offset):
                 return False
             if not names:
@@ -139,28 +143,47 @@ class Names:
             self._overflow = None
 
 
+@contextmanager
+def _stored(file: str) -> Iterator[None]:
+    """Say of a database that can't be written or read whose it is. Raises `Part21FileError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        reason = "the folder for temporary files is full" if full else str(error)
+        raise Part21FileError(
+            file,
+            f"its instance names can't be kept in a temporary database: {reason}",
+            hint="free some space there, or name another folder in the environment variable SQLITE_TMPDIR",
+        ) from error
+
+
 class _Overflow:
     """Names and the offsets they came with, in a temporary database that is gone when it is closed."""
 
-    def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "PRAGMA cache_size = -4000",
-            "CREATE TABLE name (name INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
-            "BEGIN",
-        ):
-            self._database.execute(statement)
+    def __init__(self, file: str) -> None:
+        self._file = file
+        with _stored(file):
+            self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            for statement in (
+                "PRAGMA journal_mode = OFF",
+                "PRAGMA synchronous = OFF",
+                "PRAGMA cache_size = -4000",
+                "CREATE TABLE name (name INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
+                "BEGIN",
+            ):
+                self._database.execute(statement)
 
     def add(self, names: Sequence[int], offset: int) -> bool:
         before = self._database.total_changes
         rows = zip(sorted(names), repeat(offset), strict=False)
-        self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?)", rows)
+        with _stored(self._file):
+            self._database.executemany("INSERT OR IGNORE INTO name VALUES (?, ?)", rows)
         return self._database.total_changes - before == len(names)
 
     def offsets(self, names: set[int]) -> dict[int, int]:
-        return dict(self._found(sorted(name for name in names if 0 <= name <= limits.NAME)))
+        with _stored(self._file):
+            return dict(self._found(sorted(name for name in names if 0 <= name <= limits.NAME)))
 
     def _found(self, names: list[int]) -> Iterator[tuple[int, int]]:
         for start in range(0, len(names), _FEW):

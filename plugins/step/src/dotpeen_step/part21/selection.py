@@ -52,34 +52,7 @@ class Everything:
         return bool(text)
 
 
-class _Candidates:
-    """Instances at whose `=` a pattern matches."""
-
-    _pattern: re.Pattern[bytes]
-
-    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
-        """Yield the instances that the pattern finds and `_wanted` takes."""
-        outside = start  # a place in no string: behind it, an even number of apostrophes leads to another
-        for candidate in self._pattern.finditer(text, start, end):
-            place = text.index(b"=", candidate.start())
-            if place < outside or text.count(b"'", outside, place) & 1:
-                continue
-            begin = text.rfind(b"#", outside, place)
-            name = _NAME.fullmatch(text, begin, place) if begin >= 0 else None
-            keyword = _KEYWORD.match(text, place, end)
-            rest = _REST.match(text, place, end)
-            if name is None or keyword is None or rest is None:  # an anchor, a reference
-                continue
-            outside = rest.end()
-            number = int(name[1][-_DIGITS:])
-            if self._wanted(number, text, place, outside):
-                yield begin, outside, number, keyword[1] or b""
-
-    def _wanted(self, number: int, text: bytes, start: int, end: int) -> bool:
-        raise NotImplementedError
-
-
-class ByKeyword(_Candidates):
+class ByKeyword:
     """Simple instances with one of some keywords, and complex ones that may have such a part."""
 
     def __init__(self, keywords: frozenset[str]) -> None:
@@ -88,11 +61,25 @@ class ByKeyword(_Candidates):
             name for name in names if not any(other in name for other in names if other != name)
         ]
         any_of = _any_of(names)
-        self._pattern = re.compile(rb"=[\x00-\x20]*+(?:(?:%s)(?![A-Za-z0-9_])|\()" % any_of)
+        self._pattern = re.compile(rb"=[\x00-\x20]*+(?:(%s)(?![A-Za-z0-9_])[\x00-\x20]*+)?+\(" % any_of)
         self._part = re.compile(rb"(?:%s)[\x00-\x20]*+\(" % any_of)
 
-    def _wanted(self, number: int, text: bytes, start: int, end: int) -> bool:
-        return self._part.search(text, start, end) is not None
+    def found(self, text: bytes, start: int, end: int) -> Iterator[Found]:
+        """Yield the instances with these keywords."""
+        outside = start  # a place in no string: behind it, an even number of apostrophes leads to another
+        for candidate in self._pattern.finditer(text, start, end):
+            place = candidate.start()
+            if place < outside or text.count(b"'", outside, place) & 1:
+                continue
+            begin = text.rfind(b"#", outside, place)
+            name = _NAME.fullmatch(text, begin, place) if begin >= 0 else None
+            rest = _REST.match(text, candidate.end(), end)
+            if name is None or rest is None:  # an anchor, a reference
+                continue
+            outside = rest.end()
+            keyword = candidate[1] or b""
+            if keyword or self._part.search(text, place, outside):
+                yield begin, outside, int(name[1][-_DIGITS:]), keyword
 
     def possible(self, text: bytes) -> bool:
         """Look for the keywords alone, while that is faster than to look for everything that may have one."""

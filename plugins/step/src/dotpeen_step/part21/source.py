@@ -34,6 +34,7 @@ class Source:
         self._data = data
         self._descriptor = descriptor
         self.start = 0
+        self._state = self._now()
         try:
             self._begin()
         except BaseException:
@@ -80,6 +81,20 @@ class Source:
         except OSError as error:
             raise Part21FileError(self.name, f"can't be read: {error.strerror}", byte=position) from error
         return text
+
+    def _now(self) -> tuple[int, int, int] | None:
+        """Return size, time of the last change and inode; None of a text in memory."""
+        if self._descriptor < 0:
+            return None
+        now = os.fstat(self._descriptor)
+        return now.st_size, now.st_mtime_ns, now.st_ino
+
+    def check_unchanged(self) -> None:
+        """Raise `Part21FileError` where the file was written to since it was opened."""
+        if self._now() != self._state:
+            raise Part21FileError(
+                self.name, "changed while it was read", hint="try again when no program writes it any more"
+            )
 
     def line(self, byte: int) -> int:
         """Return the line that a byte is in, counted from 1; CR, LF and CRLF end lines."""

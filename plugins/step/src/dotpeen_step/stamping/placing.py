@@ -28,12 +28,15 @@ def lines_before(file: Part21File, offset: int, lines: Sequence[bytes]) -> Edit:
     return Edit.insert(offset, b"".join(line + file.newline for line in lines))
 
 
-def instances_edit(file: Part21File, behind: int, lines: Sequence[bytes]) -> Edit:
+def instances_edit(file: Part21File, behind: int, lines: Sequence[bytes], *, doubtful: bool = False) -> Edit:
     """Return the insertion of instances: at the end of the data section, where the file has one only.
 
-    Else behind the instance that ends at `behind`, so that they are in its section.
+    Else behind the instance that ends at `behind`, so that they are in its section. `doubtful`: what looks like the
+    end may be in a string or a comment.
     """
     closing = last_closing(file)
+    if doubtful and closing not in {section.closing for section in file.data_sections}:
+        closing = None
     return lines_behind(file, behind, lines) if closing is None else lines_before(file, closing, lines)
 
 

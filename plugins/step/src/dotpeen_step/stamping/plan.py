@@ -140,7 +140,7 @@ def _user_defined(file: Part21File, stamps: Sequence[Stamp], seen: Sweep) -> lis
     for one in stamps:
         definition = Reference(one.match.definition.ref)
         user_defined.add_attribute(numbering, definition, context, ATTRIBUTE, one.match.wanted.uuid)
-    return [instances_edit(file, stamps[0].match.definition.end, numbering.taken())]
+    return [instances_edit(file, stamps[0].match.definition.end, numbering.taken(), doubtful=seen.doubtful)]
 
 
 def _any_context(file: Part21File) -> int | None:
@@ -160,7 +160,7 @@ def _uuid_attributes(file: Part21File, stamps: Sequence[Stamp], seen: Sweep) -> 
         uuid = one.match.wanted.uuid
         identified = uuid_attribute.identified(Reference(one.target), typed=typed)
         numbering.add(uuid_attribute.require_entity(uuid), uuid, identified)
-    return [instances_edit(file, stamps[0].match.definition.end, numbering.taken())]
+    return [instances_edit(file, stamps[0].match.definition.end, numbering.taken(), doubtful=seen.doubtful)]
 
 
 _EDITORS: Final[dict[Carrier, Callable[[Part21File, Sequence[Stamp], Sweep], list[Edit]]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dotpeen_step.inspection import products as inspected
 from dotpeen_step.part21.instance import Instance
@@ -46,11 +46,16 @@ def products_of(instances: Iterable[Instance]) -> tuple[Product, ...]:
     for instance in instances:
         collected.take(instance)
         ends[instance.id] = instance.end
-    found: dict[int, Product] = {}
+    first: dict[int, inspected.Product] = {}
+    definitions: dict[int, list[Definition]] = {}
+    refs: dict[int, set[int]] = {}
     for one in collected.found:
-        product = found.get(one.product_ref) or Product(one.product_ref, one.id, one.name, (), frozenset())
-        definitions = product.definitions
+        product = first.setdefault(one.product_ref, one).product_ref
+        refs.setdefault(product, set()).update(one.refs)
         if one.definition_ref is not None:
-            definitions += (Definition(one.definition_ref, ends[one.definition_ref], one.shape_refs),)
-        found[one.product_ref] = replace(product, definitions=definitions, refs=product.refs.union(one.refs))
-    return tuple(found.values())
+            definition = Definition(one.definition_ref, ends[one.definition_ref], one.shape_refs)
+            definitions.setdefault(product, []).append(definition)
+    return tuple(
+        Product(ref, one.id, one.name, tuple(definitions.get(ref, ())), frozenset(refs[ref]))
+        for ref, one in first.items()
+    )

@@ -13,7 +13,7 @@ from dotpeen_step.part21.file import Part21File
 from dotpeen_step.stamping.matching import Wanted
 from dotpeen_step.stamping.placing import last_closing
 from dotpeen_step.stamping.plan import StampPlan, plan_stamps
-from dotpeen_step.stamping.writing import drafting
+from dotpeen_step.stamping.writing import Version, drafting
 
 _WORTH_IT: Final = 8 << 20
 """Bytes of a file from which it is worth while to begin to copy before it is certain that it will be stamped."""
@@ -42,12 +42,15 @@ def stamp(
     Raises what `plan_stamps` does, and `ConfigurationError` where the file can't be written.
     """
     with ExitStack() as stack:
+        read = Version.at(source)
         file = stack.enter_context(Part21File.open(source))
         draft = None
         if target is not None:
             # Copied while the file is looked over: both take about as long.
             ahead = last_closing(file) if carrier is not Carrier.ANCHOR and file.size >= _WORTH_IT else None
-            draft = stack.enter_context(drafting(source, target, ahead=ahead or 0, durable=durable))
+            draft = stack.enter_context(
+                drafting(source, target, ahead=ahead or 0, durable=durable, read=read)
+            )
         plan = plan_stamps(file, wanted, carrier)
         if (
             draft is None

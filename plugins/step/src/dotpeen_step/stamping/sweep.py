@@ -1,8 +1,8 @@
 """One quick look over a whole file for everything that stamping needs of it.
 
-Bytes are searched, nothing is taken apart but the few instances of products. Whether these are what they seem, and not
-a part of a string or a comment, is made sure of by what stands around them; where that leaves a doubt, the file is
-searched again with all its apostrophes counted (`Part21File.find`), which takes twice as long.
+Bytes are searched, nothing is taken apart but the few instances of products. All apostrophes are counted, so that it is
+known of each place whether it is in a string. Where comments or resources may have others, or a statement is very long,
+the file is searched again (`Part21File.find`), which takes twice as long.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from dotpeen_step.inspection.kinds import DEFINITIONS, FORMATIONS, SHAPES
 from dotpeen_step.part21 import grammar
+from dotpeen_step.part21.errors import Part21Error
 from dotpeen_step.part21.file import Part21File
 from dotpeen_step.part21.instance import Instance
 
@@ -23,10 +24,10 @@ BLOCK: Final = 1 << 18
 """Bytes that stay in the processor's cache while they are searched several times."""
 _PRODUCT: Final = b"PRODUCT"
 _FAMILY: Final = re.compile(rb"PRODUCT(?:_DEFINITION[A-Z_]*+)?+[\x00-\x20]*+\(")
+_CONTEXT: Final = re.compile(CONTEXT.encode())
 _HINT: Final = b"PRODUCT_DEFINITION"
 """What every block with a product has: its formation, definition or shape is near it."""
-_ALONE: Final = re.compile(rb"(?<!')'(?!')")
-_LOOKED_BACK: Final = 20
+_RESOURCE: Final = re.compile(rb"<[^<>\r\n;']*+[;']")
 _LARGEST: Final = 1 << 22
 
 
@@ -44,17 +45,22 @@ class Sweep:
     """A context of representations in three dimensions."""
     counts: dict[str, int] = field(default_factory=dict)
     """How often each text occurs."""
+    doubtful: bool = False
+    """The file was searched twice, and where its strings end isn't known."""
 
 
 def sweep(file: Part21File, uuids: Collection[str], name: str, *, block: int = BLOCK) -> Sweep:
-    """Look over a file, and count some UUIDs and a name. Raises `Part21Error`."""
+    """Look over a file, and count some UUIDs and a name. Raises `Part21Error`, where a string has no end, too."""
     needles = [*map(Needle, dict.fromkeys(uuids)), Needle(name, exact=True)]
     found = Sweep(counts={needle.text: 0 for needle in needles})
     look = _Look(found)
-    for piece in _pieces(file, block):
+    for piece in _pieces(file, block, max(len(needle.text) for needle in needles) - 1):
         for needle in needles:
             found.counts[needle.text] += needle.count(piece.text, piece.fresh)
         look.at(piece)
+    if look.in_string and not look.doubtful:
+        raise Part21Error(file.name, "a string has no end", hint="the file may be cut off; export it again")
+    found.doubtful = look.doubtful
     if look.doubtful or not _complete(found.products.values()):
         found.products = {one.offset: one for one in file.find(KEYWORDS)}
         found.context = next((one.id for one in file.find(frozenset({CONTEXT})) if _is_solid(one)), None)
@@ -69,7 +75,7 @@ class Needle:
     """
 
     _RUN: Final = re.compile(r"[^A-Za-z]+")
-    _SHORTEST: Final = 5
+    _SHORTEST: Final = 4
 
     def __init__(self, text: str, *, exact: bool = False) -> None:
         self.text = text
@@ -103,15 +109,26 @@ class _Piece:
     text: bytes
     fresh: int
     """What comes before it was the end of the piece before."""
+    in_string: bool
+    """It begins in a string."""
+    whole: bool
+    """Nothing is missing between it and the piece before."""
+    ends_in_string: bool
 
 
-def _pieces(file: Part21File, block: int) -> Iterator[_Piece]:
-    rest = b""
+def _pieces(file: Part21File, block: int, kept: int) -> Iterator[_Piece]:
+    """Yield the pieces of a file; of a statement that is too long for one, the last `kept` bytes at least."""
+    rest, in_string, whole = b"", False, True
     for position in range(file.header.end, file.size, block):
         text = rest + file.read(position, block)
-        yield _Piece(position - len(rest), text, len(rest))
         cut = text.rfind(b";") + 1
-        rest = text[cut:] if len(text) - cut < _LARGEST else b""
+        is_longer = len(text) - cut > _LARGEST
+        if is_longer:
+            cut = len(text) - kept
+        before = in_string ^ bool(text.count(b"'", 0, cut) & 1)
+        after = before ^ bool(text.count(b"'", cut) & 1)
+        yield _Piece(position - len(rest), text, len(rest), in_string, whole, after)
+        rest, in_string, whole = text[cut:], before, not is_longer
 
 
 class _Look:
@@ -124,9 +141,12 @@ class _Look:
         self._near = False
         """Something of a product was in the piece before."""
         self.doubtful = False
+        self.in_string = False
+        """The last piece ended in a string."""
 
     def at(self, piece: _Piece) -> None:
         """Look at the next piece."""
+        self.in_string = piece.ends_in_string
         if self.doubtful:
             return
         try:
@@ -136,7 +156,9 @@ class _Look:
 
     def _look(self, piece: _Piece) -> None:
         text = piece.text
-        if b"/" in text and (b"/*" in text or b"*/" in text):
+        if not piece.whole or (b"/" in text and (b"/*" in text or b"*/" in text)):
+            raise _DoubtError
+        if b"<" in text and _RESOURCE.search(text):
             raise _DoubtError
         near = _HINT in text
         if near and self._before is not None:
@@ -149,61 +171,42 @@ class _Look:
             self._context(piece)
 
     def _products(self, piece: _Piece) -> None:
-        for place in _places(piece.text, _PRODUCT):
-            if _FAMILY.match(piece.text, place):
-                instance = _instance(piece, place)
-                if KEYWORDS.intersection(instance.keywords):
-                    self._found.products.setdefault(instance.offset, instance)
+        for instance in _instances(piece, _PRODUCT, _FAMILY):
+            if KEYWORDS.intersection(instance.keywords):
+                self._found.products.setdefault(instance.offset, instance)
 
     def _context(self, piece: _Piece) -> None:
-        for place in _places(piece.text, CONTEXT.encode()):
-            instance = _instance(piece, place)
-            if _is_solid(instance):
-                self._found.context = instance.id
-                return
+        solid = (one for one in _instances(piece, CONTEXT.encode(), _CONTEXT) if _is_solid(one))
+        self._found.context = next((one.id for one in solid), None)
 
 
-def _places(text: bytes, word: bytes) -> Iterator[int]:
-    """Yield where a word stands in whole statements of a text."""
+def _instances(piece: _Piece, word: bytes, pattern: re.Pattern[bytes]) -> Iterator[Instance]:
+    """Yield the instances in which a word stands outside of strings, where what follows it fits.
+
+    Raises `_DoubtError` where one can't be told from what is around it.
+    """
+    text = piece.text
+    known, in_string = 0, piece.in_string
     end = text.rfind(b";") + 1
     place = text.find(word, 0, end)
     while place >= 0:
-        yield place
+        if pattern.match(text, place):
+            begin = text.rfind(b";", known, place) + 1 or known
+            in_string ^= bool(text.count(b"'", known, begin) & 1)
+            known = begin
+            if in_string == bool(text.count(b"'", begin, place) & 1):
+                yield _instance(piece, begin, place, in_string=in_string)
         place = text.find(word, place + 1, end)
 
 
-def _instance(piece: _Piece, place: int) -> Instance:
-    """Return the instance that a place in a piece is in. Raises `_DoubtError`."""
-    text = piece.text
-    begin = text.rfind(b";", 0, place) + 1
-    found = grammar.INSTANCE.match(text, begin)
+def _instance(piece: _Piece, begin: int, place: int, *, in_string: bool) -> Instance:
+    """Return the instance that begins behind a semicolon and goes beyond a place. Raises `_DoubtError`."""
+    found = None if in_string else grammar.INSTANCE.match(piece.text, begin)
     if found is None or found.end() <= place:
         raise _DoubtError
-    raw = text[found.start(1) : found.end()]
-    if b"'''" in raw or not _is_outside(text, begin, raw):
-        raise _DoubtError
+    raw = piece.text[found.start(1) : found.end()]
     keyword = (found[3] or b"").decode("ascii").upper()
     return Instance(int(found[2]), piece.offset + found.start(1), keyword, raw)
-
-
-def _is_outside(text: bytes, begin: int, raw: bytes) -> bool:
-    """Tell whether an instance is in no string: there, apostrophes come in pairs only.
-
-    One that has nothing but empty strings is known by those before it.
-    """
-    for _ in range(_LOOKED_BACK):
-        if _ALONE.search(raw):
-            return True
-        if begin <= 1:
-            return True
-        end, begin = begin, text.rfind(b";", 0, begin - 1) + 1
-        raw = text[begin:end]
-        if begin > 0 and not grammar.INSTANCE.fullmatch(raw):
-            return bool(_SECTION.fullmatch(raw))
-    return True
-
-
-_SECTION: Final = re.compile(rb"[\x00-\x20]*+(?:DATA|ENDSEC|ANCHOR|REFERENCE)[\x00-\x20]*+;")
 
 
 def _complete(instances: Collection[Instance]) -> bool:

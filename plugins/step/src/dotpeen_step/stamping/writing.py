@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -14,13 +16,18 @@ from typing import BinaryIO, Final
 from dotpeen.errors import ConfigurationError
 from dotpeen_step.stamping.edits import Edit, Span, pieces
 
+if sys.platform != "win32":
+    import fcntl
+
 _BLOCK: Final = 1 << 20
+_LONGEST_NAME: Final = 40
+"""Characters of a name that a draft's name has, so that it isn't too long for the file system."""
 _MOST_AT_ONCE: Final = 1 << 30
 """Bytes of one call to the kernel; it takes no more than 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
+class Version:
     """A file as it is at one time: which one, its bytes, and when it was written to."""
 
     inode: int
@@ -28,9 +35,17 @@ class _Version:
     written: int
 
     @classmethod
-    def of(cls, file: BinaryIO) -> _Version:
-        found = os.fstat(file.fileno())
+    def of(cls, found: os.stat_result) -> Version:
+        """Return the version that the system describes."""
         return cls(found.st_ino, found.st_size, found.st_mtime_ns)
+
+    @classmethod
+    def at(cls, path: Path) -> Version | None:
+        """Return the version that is at a path now; None where there is none."""
+        try:
+            return cls.of(path.stat())
+        except OSError:
+            return None
 
 
 class Draft:
@@ -41,7 +56,7 @@ class Draft:
         self._original = original
         self._new = new
         self._durable = durable
-        self._version = _Version.of(original)
+        self._version = Version.of(os.fstat(original.fileno()))
         self._ahead = min(ahead, self._version.size)
         self._thread = ThreadPoolExecutor(1) if self._ahead else None
         self._begun: Future[None] | None = self._thread.submit(self._begin) if self._thread else None
@@ -62,7 +77,7 @@ class Draft:
             else:
                 _copy(self._original, self._new, Span(max(piece.offset, reached), piece.end))
             reached = 0
-        if _Version.of(self._original) != self._version:
+        if Version.of(os.fstat(self._original.fileno())) != self._version:
             raise ConfigurationError(
                 f"{self._source} was written to while it was read",
                 hint="try again when nobody else writes to it",
@@ -90,39 +105,88 @@ class Draft:
 
 
 @contextmanager
-def drafting(source: Path, target: Path, *, ahead: int = 0, durable: bool = True) -> Iterator[Draft]:
+def drafting(
+    source: Path, target: Path, *, ahead: int = 0, durable: bool = True, read: Version | None = None
+) -> Iterator[Draft]:
     """Begin a new file made of `source` that takes the place of `target`, which may be the same file.
 
-    It is made under the name `NAME.part`, with mode and owner of the file that it replaces or else the mode of
-    `source`, and moved to its place when it was finished; `durable`: and is on disk. Where it isn't finished, it is
-    gone afterwards; a kill leaves at most `NAME.part`, which the next run overwrites. A symbolic link stays, and the
-    file that it names is written. The first `ahead` bytes are copied in the background meanwhile, in the expectation
-    that no edit is in them. Raises `ConfigurationError`.
+    It is made under a name of its own, `.NAME.XXXXXXXX.part`, with mode and owner of the file that it replaces or
+    else the mode of `source`, and moved to its place when it was finished; `durable`: and is on disk. Where it
+    isn't finished, it is gone afterwards; a kill leaves at most that file. A symbolic link stays, and the file that
+    it names is written.
+    The first `ahead` bytes are copied in the background meanwhile, in the expectation that no edit is in them.
+
+    What is at the place must be what was there in the beginning, and `source` be as it was `read`: of two that write
+    the same file at once, the later one is refused. Raises `ConfigurationError`.
     """
     place = Path(os.path.realpath(target))
-    part = place.with_name(f"{place.name}.part")
     try:
         with source.open("rb") as original:
+            there = Version.at(place)
+            opened = Version.of(os.fstat(original.fileno()))
+            _require_same(source, opened, read or opened)
+            if place.exists() and place.samefile(source):
+                _require_same(source, there, opened)
             like = _like(place, original)
-            # A new one: what was left under the name may be a link to somewhere else.
-            part.unlink(missing_ok=True)
-            try:
-                with part.open("xb", buffering=0) as new:
-                    _make_like(part, like, replaced=place.exists())
-                    draft = Draft(source, original, new, ahead=ahead, durable=durable)
-                    try:
-                        yield draft
-                    finally:
-                        draft.close()
+            with _own_part(place) as part, part.open("r+b", buffering=0) as new:
+                _make_like(part, like, replaced=there is not None)
+                draft = Draft(source, original, new, ahead=ahead, durable=durable)
+                try:
+                    yield draft
+                finally:
+                    draft.close()
                 if draft.complete:
-                    part.replace(place)
-                    if durable:
-                        _keep_name(place.parent)
-            finally:
-                part.unlink(missing_ok=True)
+                    _take_place(part, place, target, there, durable=durable)
     except OSError as error:
-        named = error.filename or target
+        # The name that it is made under is none that anybody gave.
+        named = source if str(error.filename) == str(source) else target
         raise ConfigurationError(f"{named} can't be written: {error.strerror}") from None
+
+
+@contextmanager
+def _own_part(place: Path) -> Iterator[Path]:
+    """Make an empty file beside a place that nobody else has, and remove it unless it was moved."""
+    descriptor, name = tempfile.mkstemp(".part", f".{place.name[:_LONGEST_NAME]}.", place.parent)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _take_place(part: Path, place: Path, target: Path, there: Version | None, *, durable: bool) -> None:
+    """Move a file to its place. Raises `ConfigurationError` where another one came there meanwhile."""
+    with _locked(place.parent):
+        _require_same(target, Version.at(place), there)
+        part.replace(place)
+    if durable:
+        _keep_name(place.parent)
+
+
+def _require_same(named: Path, found: Version | None, expected: Version | None) -> None:
+    if found != expected:
+        raise ConfigurationError(
+            f"{named} changed while it was stamped: nothing was written",
+            hint="try again when nobody else writes to it",
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep others who stamp from taking a place in a folder, between the look at what is there and the move.
+
+    Of the folder, because what is at the place is another file afterwards, or none before.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # some network file systems can't; the look alone is nearly as good
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_edited(source: Path, target: Path, edits: Iterable[Edit], *, durable: bool = True) -> int:

@@ -91,13 +91,13 @@ class PmiCollector:
 
     def _identified(self, uuids: Iterable[UuidOccurrence]) -> dict[int, tuple[str, ...]]:
         items = set(self._items)
-        found: dict[int, tuple[str, ...]] = {}
+        found: dict[int, dict[str, None]] = {}
         if items:
             for one in uuids:
                 ref = one.target_ref
-                if ref in items and one.carrier.identifies and one.uuid not in found.get(ref, ()):
-                    found[ref] = (*found.get(ref, ()), one.uuid)
-        return found
+                if ref in items and one.carrier.identifies:
+                    found.setdefault(ref, {})[one.uuid] = None
+        return {ref: tuple(each) for ref, each in found.items()}
 
 
 def read_pmi(file: Part21File, uuids: Iterable[UuidOccurrence] = ()) -> list[Pmi]:
