@@ -106,7 +106,9 @@ def _print(shared: Context, proposals: Sequence[Proposal], skipped: Sequence[tup
         if len(ordered) > _SHOWN:
             shared.out.print(f"… and {len(ordered) - _SHOWN:,} more; --json lists all", highlight=False)
     for file, reason in skipped[:_SHOWN]:
-        shared.err.print(plain(f"{file}: left out: {reason}", _REASON), markup=False, highlight=False, soft_wrap=True)
+        shared.err.print(
+            plain(f"{file}: left out: {reason}", _REASON), markup=False, highlight=False, soft_wrap=True
+        )
     if len(skipped) > _SHOWN:
         shared.err.print(f"… and {len(skipped) - _SHOWN:,} more left out", highlight=False)
 
