@@ -306,7 +306,8 @@ def test_a_build_that_died_is_done_again(linked: Plant) -> None:
 def test_verify_finds_what_went_wrong_since(named: Plant) -> None:
     named.execute('DROP INDEX "part_erpPartId_key"')
     named.execute(f"UPDATE part SET {ERP} = 'same' WHERE id IN (1, 2)")
-    assert named.failed() == {
+    # The plugins' own checks have names that begin with theirs.
+    assert {name: said for name, said in named.failed().items() if not name.startswith("step: ")} == {
         "erpPartId well formed, never twice": "'same' in 2 rows",
         "erpPartId index valid and used": "open: unique index of erpPartId on part: run `dotpeen migrate up`",
     }

@@ -19,12 +19,14 @@ _COLUMNS: Final = (
     " WHERE attrelid = pg_catalog.to_regclass(%s) AND attname = ANY(%s) AND NOT attisdropped"
 )
 _BESIDE: Final = sql.SQL(
-    "SELECT i.uuid AS part, x.value::uuid AS value FROM dotpeen.external_value AS x"
+    "SELECT i.uuid::text AS part, x.value FROM dotpeen.external_value AS x"
     " JOIN dotpeen.identity AS i ON i.entity = x.entity AND i.key = x.key WHERE x.entity = {} AND x.name = {}"
 )
+_UUIDS: Final = sql.SQL(" WHERE r.value ~ '^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$'")
+"""What is none, in a column of texts, is another check's to say."""
 _HISTORY: Final = sql.SQL(
-    " WHERE NOT EXISTS (SELECT FROM dotpeen_step.link AS l"
-    " WHERE l.part = r.part AND l.revision_uuid = r.value AND l.unlinked_at IS NULL)"
+    " AND NOT EXISTS (SELECT FROM dotpeen_step.link AS l WHERE l.part::text = pg_catalog.lower(r.part)"
+    " AND l.revision_uuid::text = pg_catalog.lower(r.value) AND l.unlinked_at IS NULL)"
 )
 
 
@@ -34,9 +36,9 @@ def without_history(connection: Connection, entity: Entity) -> Sequence[str]:
     if references is None:
         return ()
     known = _HISTORY if SCHEMA.installed(connection) else sql.SQL("")
-    query = sql.SQL(
-        "SELECT r.part::text, r.value::text, count(*) OVER () FROM ({}) AS r{} ORDER BY 1 LIMIT {}"
-    ).format(references, known, _LINES)
+    query = sql.SQL("SELECT r.part, r.value, count(*) OVER () FROM ({}) AS r{}{} ORDER BY 1 LIMIT {}").format(
+        references, _UUIDS, known, _LINES
+    )
     rows = connection.execute(query).fetchall()
     numbers = _numbers(connection, entity, [part for part, _, _ in rows])
     return [
@@ -75,9 +77,8 @@ def _references(connection: Connection, entity: Entity) -> sql.Composable | None
     table = sql.Identifier(*entity.table)
     if not _has(connection, table.as_string(connection), entity.uuid.column, REFERENCE):
         return None
-    # A text column may hold what is no UUID: that is another check's to say.
     return sql.SQL(
-        "SELECT {uuid}::text::uuid AS part, {value} AS value FROM {table} WHERE {value} IS NOT NULL"
+        "SELECT {uuid}::text AS part, {value}::text AS value FROM {table} WHERE {value} IS NOT NULL"
     ).format(uuid=sql.Identifier(entity.uuid.column), value=sql.Identifier(REFERENCE), table=table)
 
 
