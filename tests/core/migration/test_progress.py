@@ -62,3 +62,14 @@ def test_half_filled_counts_only_what_is_missing(plant: Plant, storage: str) -> 
     assert plant.execute(QUERY) == [("verify", 500, 300, 300, Decimal("100.0"), 0, None)]
     assert plant.value("SELECT sum(rows) FROM dotpeen.worker") == 300
     assert plant.value("SELECT max(pass) FROM dotpeen.backfill") == 1
+
+
+def test_a_killed_worker_is_signed_off_though_another_session_has_its_number(parts: Plant) -> None:
+    parts.up()
+    parts.execute(
+        "INSERT INTO dotpeen.worker (entity, name, backend_pid, started_at)"
+        " SELECT 'Part', 'killed', pg_backend_pid(), now() - interval '1 hour'"
+        " UNION ALL SELECT 'Part', 'at work', pg_backend_pid(), now()"
+    )
+    parts.up()
+    assert parts.execute("SELECT name FROM dotpeen.worker WHERE ended_at IS NULL") == [("at work",)]

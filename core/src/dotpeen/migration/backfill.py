@@ -146,7 +146,9 @@ def sign_off_dead(connection: Connection) -> None:
     """Note the end of workers that were killed: their sessions are gone, and nobody else signs them off."""
     connection.execute(
         "UPDATE dotpeen.worker SET ended_at = seen_at, waiting_for = NULL WHERE ended_at IS NULL"
-        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = worker.backend_pid)"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = worker.backend_pid"
+        # Numbers of processes come again: a session that began later is another's. Not every role sees when.
+        " AND (a.backend_start IS NULL OR a.backend_start <= worker.started_at))"
     )
 
 
