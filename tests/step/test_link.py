@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from conftest import TemplateDatabase
 from dotpeen import Records
@@ -345,7 +346,8 @@ def test_a_role_without_rights_is_told_which(plant: Plant) -> None:
         connection.execute("CREATE ROLE step_reader LOGIN")
         connection.execute("GRANT USAGE ON SCHEMA public, dotpeen TO step_reader")
         connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public, dotpeen TO step_reader")
-    reader = Records(plant.registry, plant.url.replace("postgres:", "step_reader:"), plugins=plant.plugins)
+    url = make_conninfo(plant.url, user="step_reader")
+    reader = Records(plant.registry, url, plugins=plant.plugins)
     poor = Plant(plant.url)
     poor.records.close()
     poor.records = reader
